@@ -1,0 +1,169 @@
+"""A model is one vector: `ModelSpec` says what lies where in it, `bind` makes a module live in it.
+
+Layout of the vector, (d,) float32, dense: the parameters in `named_parameters()` order (tied ones once), then the
+persistent float buffers in `named_buffers()` order. Integer and bool buffers (`num_batches_tracked`) and
+non-persistent buffers (masks, tables) stay local to each node.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gossipnet.errors import BadInput
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One tensor of a model: `vector[offset : offset + numel].view(shape)`."""
+
+    name: str
+    shape: tuple[int, ...]
+    offset: int
+    numel: int
+    buffer: bool  # a float buffer (BatchNorm statistics), not a parameter
+
+    def of(self, vector: Tensor) -> Tensor:
+        """The entry's view of `vector` (..., d), shape (..., *shape)."""
+        part = vector[..., self.offset : self.offset + self.numel]
+        return part.view(vector.shape[:-1] + self.shape)
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What lies where in a model's vector. Two models can be merged if and only if their digests are equal.
+
+    `ties` maps the further names of a shared tensor to the name that carries it.
+    """
+
+    entries: tuple[Entry, ...]
+    ties: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(cls, module: nn.Module) -> "ModelSpec":
+        """The spec of a module. Raises BadInput if the module cannot be a float32 vector."""
+        return _inspect(module)[0]
+
+    @cached_property
+    def numel(self) -> int:
+        """d, the length of the vector."""
+        return sum(e.numel for e in self.entries)
+
+    @cached_property
+    def n_parameters(self) -> int:
+        """Length of the vector's first part, the parameters; the float buffers follow."""
+        return sum(e.numel for e in self.entries if not e.buffer)
+
+    @cached_property
+    def digest(self) -> bytes:
+        """8 bytes that name the layout on the wire, where no shape ever travels."""
+        lines = [
+            f"{e.name}|{','.join(map(str, e.shape))}|float32|{'buffer' if e.buffer else 'parameter'}"
+            for e in self.entries
+        ]
+        lines += [f"{alias}={name}" for alias, name in self.ties]
+        return hashlib.blake2b("\n".join(lines).encode(), digest_size=8).digest()
+
+    def views(self, vector: Tensor) -> dict[str, Tensor]:
+        """Name -> view of `vector` (..., d)."""
+        return {e.name: e.of(vector) for e in self.entries}
+
+    def __str__(self) -> str:
+        return f"{self.digest.hex()} ({len(self.entries)} tensors, {self.numel:,} numbers)"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """A model as it was at one moment, held somewhere. The node passes it on and never looks inside `storage`."""
+
+    digest: bytes  # of the ModelSpec
+    round: int  # the round in which it was trained, from 1
+    age: int  # local steps folded in
+    samples: int  # training samples of the node that made it
+    storage: Any = field(repr=False)  # a tensor, a row of an arena, a buffer: the driver's own business
+
+
+def bind(module: nn.Module) -> Tensor:
+    """Move the parameters and float buffers of `module` into one new vector and make them views of it.
+
+    Returns the vector, (d,) float32 on the module's device: reading a model then costs nothing and writing it is one
+    `copy_`. The Parameter objects stay the same, so an optimizer may exist already; do not `module.to(...)` afterwards.
+    Raises BadInput if the module cannot be a float32 vector.
+    """
+    spec, tensors = _inspect(module)
+    vector = torch.empty(spec.numel, dtype=torch.float32, device=tensors[0][0].device)
+    with torch.no_grad():
+        for entry, same in zip(spec.entries, tensors, strict=True):
+            view = entry.of(vector)
+            view.copy_(same[0])
+            for tensor in same:
+                tensor.data = view
+    return vector
+
+
+def _inspect(module: nn.Module) -> tuple[ModelSpec, list[list[Tensor]]]:
+    """The spec, and for each entry all the tensor objects of the module that hold it."""
+    entries: list[Entry] = []
+    tensors: list[list[Tensor]] = []
+    ties: list[tuple[str, str]] = []
+    seen: dict[Any, int] = {}
+    offset = 0
+    for name, tensor, buffer in _float_tensors(module):
+        key = _storage_key(tensor)
+        if key in seen:
+            index = seen[key]
+            ties.append((name, entries[index].name))
+            if all(tensor is not t for t in tensors[index]):
+                tensors[index].append(tensor)
+            continue
+        seen[key] = len(entries)
+        entries.append(Entry(name, tuple(tensor.shape), offset, tensor.numel(), buffer))
+        tensors.append([tensor])
+        offset += tensor.numel()
+    if not offset:
+        raise BadInput(f"{type(module).__name__} has no parameters: there is nothing to train or exchange")
+    devices = {t.device for same in tensors for t in same}
+    if len(devices) > 1:
+        raise BadInput(
+            f"the model lies on {len(devices)} devices ({', '.join(sorted(map(str, devices)))}): move it to one"
+        )
+    return ModelSpec(tuple(entries), tuple(ties)), tensors
+
+
+def _float_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor, bool]]:
+    for name, parameter in module.named_parameters(remove_duplicate=False):
+        if isinstance(parameter, nn.parameter.UninitializedParameter):
+            raise BadInput(f"parameter {name!r} has no shape yet: run one forward pass before the model is used")
+        if parameter.dtype != torch.float32:
+            raise BadInput(
+                f"parameter {name!r} is {parameter.dtype}: gossipnet exchanges float32 models, call .float()"
+            )
+        if parameter.layout != torch.strided:
+            raise BadInput(f"parameter {name!r} is {parameter.layout}: gossipnet exchanges dense models")
+        yield name, parameter, False
+    for name, buffer in module.named_buffers(remove_duplicate=False):
+        if not buffer.is_floating_point() or not _persistent(module, name):
+            continue
+        if buffer.dtype != torch.float32:
+            raise BadInput(f"buffer {name!r} is {buffer.dtype}: gossipnet exchanges float32 models, call .float()")
+        if not bool(buffer.isfinite().all()):
+            raise BadInput(
+                f"buffer {name!r} holds nan or inf, which no node accepts: register it with persistent=False"
+            )
+        yield name, buffer, True
+
+
+def _persistent(module: nn.Module, name: str) -> bool:
+    owner, _, leaf = name.rpartition(".")
+    return leaf not in module.get_submodule(owner)._non_persistent_buffers_set
+
+
+def _storage_key(tensor: Tensor) -> Any:
+    """Equal for two tensors that are the same memory seen the same way; tied weights, in short."""
+    if tensor.numel() == 0:
+        return id(tensor)
+    return tensor.data_ptr(), tuple(tensor.shape), tuple(tensor.stride()), str(tensor.device)
