@@ -1,0 +1,130 @@
+"""Running an experiment in either world, and what a run leaves: its folder, its summary, its models."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gossipnet.config import SIM_ONLY, Experiment, options
+from gossipnet.errors import BadInput, unknown
+from gossipnet.run_folder import CONFIG, check_free, claim, default_folder, discard, read_model
+from gossipnet.settings import is_plain, registry
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from gossipnet.report import Metrics, Summary
+
+__all__ = ["Experiment", "Result", "check", "load", "options_table", "run"]
+WORLDS = ("live", "sim")
+
+
+class View(Protocol):
+    """What shows a run while it goes on."""
+
+    def report(self, time_s: float, node: int | None, event: str, round: int, numbers: dict[str, Any]) -> None:
+        """Take in one report: a line of metrics.jsonl."""
+
+    def failure(self, node: int, error: str) -> None:
+        """A node failed; the run goes on or ends, as the experiment says."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run: its folder, what it came to, and on demand its reports and models."""
+
+    folder: Path
+    summary: "Summary"
+
+    @functools.cached_property
+    def metrics(self) -> "Metrics":
+        """The reports of the run, read from its folder when first asked for."""
+        from gossipnet.report import Metrics
+
+        return Metrics.from_file(self.folder / "metrics.jsonl")
+
+    def model(self, node: int) -> "nn.Module":
+        """The final model of a node. Raises BadInput if it left none."""
+        return load(self.folder, node)
+
+
+def run(
+    experiment: Experiment,
+    world: str = "live",
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    view: View | None = None,
+) -> Result:
+    """Run an experiment and wait for its end: `live` starts a process per node, `sim` simulates them.
+
+    The run's files go to `out`, by default `runs/<name>-<time>`; `overwrite` replaces an earlier run there. `view`
+    shows progress, as gossipnet.progress does. Raises BadInput, and then leaves no folder; and with the summary of
+    what there is RunFailed, if nodes failed and `on_failure` is stop, and RunInterrupted, after Ctrl-C.
+    """
+    if world not in WORLDS:
+        raise unknown("world", world, WORLDS)
+    folder = default_folder(experiment.name) if out is None else Path(out)
+    check_free(folder, overwrite)
+    check(experiment)
+    made = claim(folder, overwrite, experiment.to_toml())
+    try:
+        return Result(folder, _driver(world)(experiment, folder, view))
+    except BadInput:
+        discard(made)
+        raise
+
+
+def check(experiment: Experiment) -> None:
+    """Raise BadInput for what no value alone can show, before anything starts: it makes what the names name."""
+    from gossipnet.topology import make_topology
+
+    for name, plural in (("merge", "merges"), ("codec", "codecs"), ("optimizer", "optimizers")):
+        if not is_plain(plural, text := getattr(experiment, name)):
+            registry(plural).make(text)
+    make_topology(experiment.topology, n=experiment.nodes, seed=experiment.seed, mixing=experiment.mixing)
+    _check_device(experiment.device)
+
+
+def _check_device(device: str) -> None:
+    """Raise BadInput for a kind of device that this torch cannot have; starts no CUDA, for nodes are yet to fork."""
+    if device in ("auto", "cpu"):
+        return
+    import torch
+
+    if device.startswith("cuda") and not (torch.version.cuda or torch.version.hip):
+        raise BadInput(f"swarm.device: got {device!r}, but this torch is built without CUDA: use cpu or auto")
+    if device == "mps" and not torch.backends.mps.is_available():
+        raise BadInput("swarm.device: got 'mps', but this machine has no Metal device: use cpu or auto")
+
+
+def _driver(world: str) -> Callable[[Experiment, Path, View | None], "Summary"]:
+    if world == "live":
+        from gossipnet.live.launch import run_swarm
+
+        return run_swarm
+    from gossipnet.sim.run import run_sim
+
+    return run_sim
+
+
+def load(run: str | Path, node: int) -> "nn.Module":
+    """The final model of a node of that run folder, on the CPU. Raises BadInput."""
+    from gossipnet.data import make_model, make_task
+
+    experiment = Experiment.from_toml(Path(run) / CONFIG)
+    if isinstance(node, bool) or not isinstance(node, int) or not 0 <= node < experiment.nodes:
+        raise BadInput(f"no node {node!r} in {str(run)!r}: expected 0 to {experiment.nodes - 1}")
+    module = make_model(experiment.model, make_task(experiment.task))
+    read_model(Path(run), node, module)
+    return module
+
+
+def options_table() -> str:
+    """Every option as a Markdown table: its switch, its place in a file, its default and its meaning."""
+    rows = ["| option | TOML key | default | meaning |", "|---|---|---|---|"]
+    for known in options():
+        switch = f"`{known.switch}`" + ("" if known.flag else " (sim)") if known.flag or known.name in SIM_ONLY else ""
+        expected = known.check.expected.replace("|", "\\|")
+        rows.append(f"| {switch} | `{known.dotted}` | `{known.literal}` | {known.help}: {expected} |")
+    return "\n".join(rows) + "\n"
