@@ -1,0 +1,126 @@
+"""`gossipnet list`, `report` and `topology`: what there is, and what came out."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gossipnet.cli.skin import FILE, Command, Commands, Setting, writing
+from gossipnet.config import options
+from gossipnet.errors import BadInput, unknown
+from gossipnet.settings import REGISTRIES
+
+
+@click.command("list", cls=Command, heading="Look")
+@click.argument("what", required=False, metavar="[WHAT]")
+def list_(what: str | None) -> None:
+    """List the names that options take, with their own options.
+
+    WHAT is one of merges, topologies, mixings, codecs, tasks, models, partitions, optimizers; without it all of them
+    are listed. `options` prints the reference of every option, with its TOML key and default, as Markdown.
+
+    \b
+    Examples:
+      gossipnet list
+      gossipnet list merges
+    """
+    from gossipnet import reference
+
+    if what == "options":
+        click.echo(reference.options_page())
+        return
+    if what is not None and what not in REGISTRIES:
+        raise unknown("list", what, (*REGISTRIES, "options"))
+    for plural in [what] if what else REGISTRIES:
+        if what is None:
+            click.echo(f"{plural}:")
+        lines = reference.entries(plural)
+        width = max((len(form) for form, _ in lines), default=0)
+        for form, description in lines:
+            click.echo(f"  {form:{width}}  {description}".rstrip())
+
+
+@click.command(cls=Command, heading="Look")
+@click.argument("runs", nargs=-1, required=True, type=FILE, metavar="RUN...")
+@click.option(
+    "-o", "--out", type=FILE, metavar="FILE", help="The page  [default: RUN/report.html; of several: report.html]"
+)
+def report(runs: Sequence[Path], out: Path | None) -> None:
+    """Write a page of one run, or one that compares several.
+
+    The page is one self-contained HTML file; its path is printed.
+
+    \b
+    Examples:
+      gossipnet report runs/swarm-20260101-120000
+      gossipnet report runs/ring runs/torus runs/complete -o topologies.html
+    """
+    from gossipnet.report import write_page
+
+    page = out or (runs[0] / "report.html" if len(runs) == 1 else Path("report.html"))
+    with writing(page):
+        write_page(list(runs), page)
+    click.echo(str(page))
+
+
+@click.group(cls=Commands)
+def topology() -> None:
+    """Look at a topology, or write one to a file."""
+
+
+topology.heading = "Look"  # type: ignore[attr-defined]
+
+
+def _settings(*names: str) -> Callable[[Any], Any]:
+    """Decorate a command with some options of `Experiment`, at their defaults."""
+
+    def decorate(command: click.Command) -> click.Command:
+        command.params[-1:-1] = [Setting(o, default=str(o.default)) for o in options() if o.name in names]
+        return command
+
+    return decorate
+
+
+@_settings("seed", "mixing")
+@topology.command(cls=Command)
+@click.argument("text", metavar="TOPOLOGY")
+@click.option("--draw", type=FILE, metavar="FILE", help="Draw it, as .svg or .png")
+def show(text: str, seed: int, mixing: str, draw: Path | None) -> None:
+    """Describe a topology: edges, degrees, and how fast it mixes (its spectral gap).
+
+    \b
+    Examples:
+      gossipnet topology show ring:n=16
+      gossipnet topology show small-world:n=64,k=4,p=0.2 --draw small-world.svg
+    """
+    from gossipnet import topology as topologies
+
+    made = topologies.make_topology(text, seed=seed, mixing=mixing)
+    click.echo(topologies.describe(made))
+    if draw is not None:
+        with writing(draw):
+            topologies.draw(made, draw)
+        click.echo(f"drawn in {draw}", err=True)
+
+
+@_settings("seed")
+@topology.command(cls=Command)
+@click.argument("text", metavar="TOPOLOGY")
+@click.argument("file", type=FILE)
+def make(text: str, file: Path, seed: int) -> None:
+    """Write a topology to a file, which --topology then takes.
+
+    \b
+    Examples:
+      gossipnet topology make regular:n=32,d=4 regular.edges
+      gossipnet swarm --nodes 32 --topology regular.edges
+    """
+    from gossipnet import topology as topologies
+
+    made = topologies.make_topology(text, seed=seed)
+    if file.exists():
+        raise BadInput(f"{str(file)!r} exists: choose another FILE")
+    with writing(file):
+        topologies.save(made, file)
+    click.echo(str(file))
