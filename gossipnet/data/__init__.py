@@ -1,7 +1,8 @@
 """Tasks (data, loss, metrics, model) by name, and who holds which samples."""
 
-from gossipnet.data import digits, mnist  # their tasks register themselves
+from gossipnet.data import digits, mnist  # these register themselves
 from gossipnet.data.models import make_model, models
-from gossipnet.data.task import Samples, Task, make_task, tasks
+from gossipnet.data.samples import Samples
+from gossipnet.data.task import Task, make_task, tasks
 
 __all__ = ["Samples", "Task", "digits", "make_model", "make_task", "mnist", "models", "tasks"]

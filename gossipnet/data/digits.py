@@ -2,33 +2,22 @@
 
 import importlib.util
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gossipnet.data.task import Samples, Task, classification, task
+from gossipnet.data.samples import Samples, one_in_five
+from gossipnet.data.task import Task, classification, task
 from gossipnet.errors import BadInput
-
-_SPLIT_SEED = 0  # every node and every run of anybody tests on the same 360 images
-_TEST_EVERY = 5
 
 
 @task("digits")
 def digits() -> Task:
     """Handwritten digits, 1,437 + 360 images of 8x8, that come with scikit-learn; the smallest real task."""
     images, labels = _load()
-    testing = split(labels)
+    testing = one_in_five(labels)
     train, test = Samples(images[~testing], labels[~testing]), Samples(images[testing], labels[testing])
     return classification("digits", train, test, inputs=(1, 8, 8), outputs=10, model="mlp")
-
-
-def split(labels: NDArray[Any], seed: int = _SPLIT_SEED) -> NDArray[np.bool_]:
-    """Which samples are for testing: one in five, drawn at random, of each class its share to within one sample."""
-    by_class = np.lexsort((np.random.default_rng(seed).random(len(labels)), labels))
-    testing = np.zeros(len(labels), dtype=bool)
-    testing[by_class[::_TEST_EVERY]] = True
-    return testing
 
 
 def _load() -> tuple[NDArray[np.float32], NDArray[np.int64]]:

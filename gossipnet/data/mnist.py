@@ -1,4 +1,4 @@
-"""MNIST handwritten digits (LeCun, Cortes, Burges): 60,000 + 10,000 images of 28x28, read from the four IDX files.
+"""MNIST (LeCun, Cortes, Burges) and Fashion-MNIST (Xiao, Rasul, Vollgraf): 60,000 + 10,000 images, four IDX files each.
 
 An IDX file is: two zero bytes, a type byte (8 = uint8), the number of dimensions, each dimension as 4 bytes
 big-endian, then the numbers. Files may be gzipped or not, whatever their names say.
@@ -13,22 +13,51 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from gossipnet.data.files import locate
+from gossipnet.data.files import Remote, locate
 from gossipnet.data.task import Samples, Task, classification, task
 from gossipnet.errors import BadInput
 
 _CLASSES = 10
+_URLS = {
+    "mnist": "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    "fashion-mnist": "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+}
+# md5 of the .gz files: Fashion-MNIST's as its authors publish them, MNIST's as torchvision pins this mirror's.
+_CHECKSUMS = {
+    "mnist": {
+        "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+        "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
+        "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
+        "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
+    },
+    "fashion-mnist": {
+        "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+        "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
+        "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
+        "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
+    },
+}
 
 
 @task("mnist")
 def mnist() -> Task:
     """Handwritten digits, 60,000 + 10,000 images of 28x28, from the IDX files under $GOSSIPNET_DATA/mnist."""
-    train, test = _read("mnist", "train"), _read("mnist", "t10k")
-    return classification("mnist", train, test, inputs=(1, 28, 28), outputs=_CLASSES, model="lenet5")
+    return _task("mnist")
+
+
+@task("fashion-mnist")
+def fashion_mnist() -> Task:
+    """Articles of clothing, 60,000 + 10,000 images of 28x28, from the IDX files under $GOSSIPNET_DATA/fashion-mnist."""
+    return _task("fashion-mnist")
+
+
+def _task(data: str) -> Task:
+    train, test = _read(data, "train"), _read(data, "t10k")
+    return classification(data, train, test, inputs=(1, 28, 28), outputs=_CLASSES, model="lenet5")
 
 
 def _read(data: str, part: str) -> Samples:
-    images_file, labels_file = locate(data, _names(part, "images", 3)), locate(data, _names(part, "labels", 1))
+    images_file, labels_file = _locate(data, part, "images", 3), _locate(data, part, "labels", 1)
     images, labels = read_idx(images_file, (28, 28)), read_idx(labels_file, ())
     if len(images) != len(labels):
         raise BadInput(f"{images_file} holds {len(images)} images and {labels_file} {len(labels)} labels: not a pair")
@@ -37,9 +66,10 @@ def _read(data: str, part: str) -> Samples:
     return Samples(images[:, None], labels)
 
 
-def _names(part: str, what: str, n_dims: int) -> list[str]:
+def _locate(data: str, part: str, what: str, n_dims: int) -> Path:
     stems = [f"{part}-{what}-idx{n_dims}-ubyte", f"{part}-{what}.idx{n_dims}-ubyte"]
-    return [stem + end for end in (".gz", "") for stem in stems]
+    names = [stem + end for end in (".gz", "") for stem in stems]
+    return locate(data, names, Remote(_URLS[data] + names[0], f"md5:{_CHECKSUMS[data][names[0]]}"))
 
 
 def read_idx(file: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:

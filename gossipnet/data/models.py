@@ -8,6 +8,7 @@ from collections import OrderedDict
 
 from torch import nn
 
+from gossipnet.data.own import Made, make
 from gossipnet.data.task import Task
 from gossipnet.errors import BadInput
 from gossipnet.registry import Registry
@@ -18,12 +19,18 @@ models: Registry[nn.Module] = Registry("model", "model")
 def make_model(text: str, task: Task) -> nn.Module:
     """A new model for `task`, freshly drawn, on the CPU; without a text (or with the task's own) the task's own model.
 
-    Raises BadInput, for an architecture that does not take the task's inputs too.
+    `text` names a model and its options, or a function of the user's, as `"file.py:function"` or `"module:function"`,
+    that returns a module. Raises BadInput, for an architecture that does not take the task's inputs too.
     """
     if task.module is not None and text in ("", task.model):
-        return task.module()
-    made: nn.Module = models.make(text or task.model, inputs=task.inputs, outputs=task.outputs)
-    return made
+        made = Made(task.module(), f"the model of task {task.name!r}")
+    else:
+        if not task.outputs:
+            raise BadInput(f"task {task.name!r} does not say how many outputs a model needs: leave the model to it")
+        made = make(models, text or task.model, inputs=task.inputs or task.train.shape, outputs=task.outputs)
+    if not isinstance(made.value, nn.Module):
+        raise BadInput(f"{made.where}: got a {type(made.value).__name__}, expected a torch.nn.Module")
+    return made.value
 
 
 @models.register("logistic")
@@ -77,6 +84,30 @@ def lenet5(inputs: tuple[int, ...], outputs: int) -> nn.Module:
 def lenet5_side(pixels: int) -> int:
     """Side of the second pooled image: pool, a 5x5 convolution without padding, pool."""
     return (pixels // 2 - 4) // 2
+
+
+@models.register("cnn")
+def cnn(inputs: tuple[int, ...], outputs: int, width: int = 32) -> nn.Module:
+    """Two 3x3 convolutions, `width` and 2 `width` channels, each with ReLU and max-pooling, and two affine layers."""
+    channels, height, across = image_shape("cnn", inputs, least=4)
+    if width < 1:
+        raise BadInput(f"model 'cnn': got width={width}, expected 1 or more")
+    return xavier(
+        nn.Sequential(
+            OrderedDict(
+                conv1=nn.Conv2d(channels, width, 3, padding=1),
+                relu1=nn.ReLU(),
+                pool1=nn.MaxPool2d(2),
+                conv2=nn.Conv2d(width, 2 * width, 3, padding=1),
+                relu2=nn.ReLU(),
+                pool2=nn.MaxPool2d(2),
+                flatten=nn.Flatten(),
+                hidden=nn.Linear(2 * width * (height // 4) * (across // 4), 128),
+                relu3=nn.ReLU(),
+                linear=nn.Linear(128, outputs),
+            )
+        )
+    )
 
 
 def image_shape(model: str, inputs: tuple[int, ...], least: int) -> tuple[int, int, int]:

@@ -1,60 +1,25 @@
 """A task is what the nodes learn: samples for training and for testing, a loss, metrics, and the model that suits it.
 
 Making a task runs numpy only, never a torch op: the data is loaded once, in the process from which the nodes fork.
-Torch first works on the samples in `Samples.batch`, and on a model in `gossipnet.data.models.make_model`.
 """
 
+import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gossipnet.data.own import make
+from gossipnet.data.samples import Samples as Samples
+from gossipnet.data.samples import as_samples
 from gossipnet.errors import BadInput
 from gossipnet.registry import Registry
 
-Prepare = Callable[[Tensor], Tensor]
-
-
-class Samples:
-    """Inputs and what they should give, as numpy arrays; row i of both is sample i.
-
-    `inputs` (n, ...) stay as they are in memory; `prepare` turns a batch of them into float32. Without one, uint8 is
-    scaled to [0, 1] by 255 and anything else becomes float32. `targets` (n, ...): class labels are integers, (n,).
-    """
-
-    def __init__(self, inputs: NDArray[Any], targets: NDArray[Any], prepare: Prepare | None = None) -> None:
-        if len(inputs) != len(targets) or not len(inputs):
-            raise BadInput(f"{len(inputs)} inputs and {len(targets)} targets: expected as many of each, at least one")
-        self._inputs = inputs
-        self._targets = targets
-        self._prepare = prepare or as_float
-
-    def __len__(self) -> int:
-        return len(self._inputs)
-
-    @property
-    def targets(self) -> NDArray[np.int64] | None:
-        """The class label of each sample, (n,) int64, by which data is split; None where there are no classes."""
-        if self._targets.ndim != 1 or self._targets.dtype.kind not in "iu":
-            return None
-        return self._targets.astype(np.int64)
-
-    def batch(self, indices: NDArray[Any]) -> tuple[Tensor, Tensor]:
-        """The samples `indices` (B,): inputs (B, ...) float32, targets (B,) int64 or (B, ...) float32; on the CPU."""
-        inputs = self._prepare(torch.from_numpy(self._inputs[indices]))
-        wanted = self._targets[indices]
-        exact = np.int64 if wanted.dtype.kind in "iu" else np.float32
-        return inputs, torch.from_numpy(wanted.astype(exact))
-
-
-def as_float(batch: Tensor) -> Tensor:
-    """Any numbers as float32; uint8 is taken for pixels, and scaled to [0, 1]."""
-    return batch.float().div_(255) if batch.dtype == torch.uint8 else batch.float()
+Measure = Callable[[Tensor, Tensor], Tensor]  # (outputs, targets) -> a number, or one per sample
+OWN_MODEL = "own"
 
 
 @dataclass(frozen=True)
@@ -64,12 +29,12 @@ class Task:
     name: str
     train: Samples
     test: Samples
-    inputs: tuple[int, ...]  # shape of one input
-    outputs: int  # classes, or numbers predicted
+    inputs: tuple[int, ...]  # shape of one input; () where nobody has looked yet
+    outputs: int  # classes, or numbers predicted; 0 = unknown
     model: str  # the default, as text for make_model
-    loss: Callable[[Tensor, Tensor], Tensor]  # (outputs, targets) -> (), mean over the batch
-    metrics: Mapping[str, Callable[[Tensor, Tensor], Tensor]]  # (outputs, targets) -> (B,); reported as means
-    module: Callable[[], nn.Module] | None = None  # makes the task's own model, which needs no text
+    loss: Measure  # (outputs, targets) -> (), mean over the batch
+    metrics: Mapping[str, Measure]  # (outputs, targets) -> (B,); reported as means
+    module: Callable[[], nn.Module] | None = None  # makes the task's own model, the one that `model` then names
 
 
 tasks: Registry[Task] = Registry("task", "task")
@@ -77,9 +42,19 @@ task = tasks.register
 
 
 def make_task(text: str) -> Task:
-    """The task that `text` describes, with its data loaded. Raises BadInput."""
-    made: Task = tasks.make(text)
-    return made
+    """The task that `text` describes, with its data loaded.
+
+    `text` is the name of a task and its options, or a function of the user's, as `"file.py:function"` or
+    `"module:function"`, that returns a Task or (module, loss, train, test, metrics). Raises BadInput.
+    """
+    made = make(tasks, text)
+    if not made.where:
+        ours: Task = made.value
+        return ours
+    try:
+        return as_task(text, made.value)
+    except BadInput as error:
+        raise BadInput(f"{made.where}: {error}") from error
 
 
 def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -97,3 +72,31 @@ def classification(
 ) -> Task:
     """A task with cross-entropy as loss and accuracy as metric."""
     return Task(name, train, test, inputs, outputs, model, cross_entropy, {"accuracy": correct})
+
+
+def as_task(name: str, made: Any) -> Task:
+    """What a user's function returned, as a Task. Raises BadInput."""
+    if isinstance(made, Task):
+        return replace(made, train=as_samples(made.train), test=as_samples(made.test))
+    if not isinstance(made, tuple) or len(made) != 5:
+        got = f"a tuple of {len(made)}" if isinstance(made, tuple) else f"a {type(made).__name__}"
+        raise BadInput(f"got {got}, expected a Task or (module, loss, train, test, metrics)")
+    module, loss, train, test, metrics = made
+    if not callable(module) or not callable(loss):
+        raise BadInput(f"got module {module!r} and loss {loss!r}, expected a module or what makes one, and a function")
+    if not isinstance(metrics, Mapping) or not all(map(callable, metrics.values())):
+        raise BadInput(f"got metrics {metrics!r}, expected functions by name, as in {{'accuracy': accuracy}}")
+    train = as_samples(train)
+    labels = train.targets
+    return Task(
+        name=name,
+        train=train,
+        test=as_samples(test),
+        inputs=(),
+        outputs=0 if labels is None else int(labels.max()) + 1,
+        model=OWN_MODEL,
+        loss=loss,
+        metrics=dict(metrics),
+        # A module that exists already is copied, weights and all; one that is made draws its weights on the node.
+        module=partial(copy.deepcopy, module) if isinstance(module, nn.Module) else module,
+    )

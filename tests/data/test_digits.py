@@ -3,8 +3,6 @@ import importlib.util
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from gossipnet.data import digits as source
 from gossipnet.data import make_task
@@ -30,22 +28,6 @@ def test_sizes_and_shapes() -> None:
     assert inputs.shape == (360, *task.inputs) == (360, 1, 8, 8)
     assert (inputs.min(), inputs.max()) == (0, 1)
     assert set(targets.tolist()) == set(range(task.outputs))
-
-
-@given(st.lists(st.integers(0, 4), min_size=1, max_size=200), st.integers(0, 2**32))
-@settings(max_examples=60)
-def test_every_class_gives_its_fifth_to_the_test(labels: list[int], seed: int) -> None:
-    array = np.array(labels)
-    testing = source.split(array, seed)
-    assert testing.sum() == -(-len(labels) // 5)
-    for label in set(labels):
-        assert abs(testing[array == label].sum() - (array == label).sum() / 5) < 1
-
-
-def test_the_split_is_the_same_every_time_and_not_in_order() -> None:
-    labels = np.arange(200) % 10
-    assert np.array_equal(source.split(labels), source.split(labels))
-    assert not np.array_equal(source.split(labels, 1), source.split(labels, 2))
 
 
 def test_both_ways_to_read_the_images_agree() -> None:

@@ -18,11 +18,9 @@ def idx(array: np.ndarray) -> bytes:
 
 
 @pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def data(data_folder: Path) -> Path:
     """A folder like MNIST's with 6 + 4 images, under $GOSSIPNET_DATA."""
-    monkeypatch.setenv("GOSSIPNET_DATA", str(tmp_path))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    folder = tmp_path / "mnist"
+    folder = data_folder / "mnist"
     folder.mkdir()
     for part, n in (("train", 6), ("t10k", 4)):
         images = np.arange(n * 784).reshape(n, 28, 28) % 256
@@ -54,16 +52,26 @@ def test_other_spellings_of_the_names(data: Path, spelling: str) -> None:
     assert (make_task("mnist").train.batch(np.arange(6))[0] == before).all()
 
 
-def test_files_in_the_cache_folder_are_found(data: Path, tmp_path: Path) -> None:
-    (tmp_path / "cache" / "gossipnet").mkdir(parents=True)
-    data.rename(tmp_path / "cache" / "gossipnet" / "mnist")
+def test_files_in_the_cache_folder_are_found(data: Path, data_folder: Path) -> None:
+    (data_folder / "cache" / "gossipnet").mkdir(parents=True)
+    data.rename(data_folder / "cache" / "gossipnet" / "mnist")
     assert len(make_task("mnist").train) == 6
+
+
+def test_fashion_mnist_is_read_from_its_own_folder(data: Path) -> None:
+    with pytest.raises(BadInput, match="fashion-mnist"):
+        make_task("fashion-mnist")
+    (data / "train-labels-idx1-ubyte.gz").rename(data / "kept")
+    data.rename(data.parent / "fashion-mnist")
+    (data.parent / "fashion-mnist" / "kept").rename(data.parent / "fashion-mnist" / "train-labels.idx1-ubyte")
+    task = make_task("fashion-mnist")
+    assert (len(task.train), len(task.test), task.name) == (6, 4, "fashion-mnist")
 
 
 @pytest.mark.parametrize("missing", ["train-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"])
 def test_a_missing_file_is_named_with_its_place(data: Path, missing: str) -> None:
     (data / missing).unlink()
-    with pytest.raises(BadInput, match="GOSSIPNET_DATA") as caught:
+    with pytest.raises(BadInput, match=r"gossipnet\[data\]") as caught:
         make_task("mnist")
     assert missing in str(caught.value)
     assert str(data) in str(caught.value)

@@ -1,13 +1,15 @@
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gossipnet.data import Samples, Task, make_model, make_task, tasks
-from gossipnet.data.task import classification, correct, cross_entropy
+from gossipnet.data.task import as_task, classification, correct, cross_entropy
 from gossipnet.errors import BadInput
 
 
@@ -29,53 +31,16 @@ def test_the_guard_catches_torch_ops() -> None:
 
 
 @pytest.mark.usefixtures("no_torch_ops")
-def test_making_a_task_runs_no_torch_op() -> None:
-    assert isinstance(make_task("digits"), Task)
-
-
-def test_pixels_stay_bytes_in_memory_and_are_scaled_in_a_batch() -> None:
-    pixels = np.array([[0, 51], [255, 102], [1, 2]], dtype=np.uint8)
-    samples = Samples(pixels, np.array([2, 0, 1], dtype=np.uint8))
-    inputs, targets = samples.batch(np.array([1, 0, 1]))
-    assert torch.equal(inputs, torch.tensor([[1.0, 0.4], [0.0, 0.2], [1.0, 0.4]]))
-    assert inputs.dtype == torch.float32
-    assert targets.tolist() == [0, 2, 0]
-    assert targets.dtype == torch.int64
-    assert pixels.tolist() == [[0, 51], [255, 102], [1, 2]]
-
-
-def test_a_batch_is_a_copy() -> None:
-    numbers = np.zeros((3, 2), dtype=np.float32)
-    samples = Samples(numbers, np.zeros(3, dtype=np.float32))
-    for tensor in samples.batch(np.arange(3)):
-        tensor.add_(1)
-    assert all(tensor.sum() == 0 for tensor in samples.batch(np.arange(3)))
-
-
-def test_real_targets_are_no_classes() -> None:
-    samples = Samples(np.zeros((2, 3)), np.array([0.5, 1.5]))
-    assert samples.targets is None
-    inputs, targets = samples.batch(np.array([1]))
-    assert (inputs.dtype, targets.dtype) == (torch.float32, torch.float32)
-    assert targets.tolist() == [1.5]
-
-
-def test_labels_are_the_classes() -> None:
-    samples = Samples(np.zeros((3, 1)), np.array([4, 5, 6], dtype=np.uint8))
-    assert samples.targets is not None
-    assert samples.targets.dtype == np.int64
-    assert samples.targets.tolist() == [4, 5, 6]
-
-
-def test_inputs_are_prepared_batch_by_batch() -> None:
-    samples = Samples(np.array([[1], [2]]), np.array([0, 1]), prepare=lambda batch: batch.float() * 10)
-    assert samples.batch(np.array([1, 0]))[0].tolist() == [[20.0], [10.0]]
-
-
-@pytest.mark.parametrize(("n_inputs", "n_targets"), [(2, 3), (0, 0)])
-def test_samples_come_in_pairs(n_inputs: int, n_targets: int) -> None:
-    with pytest.raises(BadInput, match=f"{n_inputs} inputs and {n_targets} targets"):
-        Samples(np.zeros((n_inputs, 1)), np.zeros(n_targets))
+@pytest.mark.parametrize(
+    "text", ["digits", "text:path=data/play.txt", "table:path=data/table.csv,target=y", "my.py:own"]
+)
+def test_making_a_task_runs_no_torch_op(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "play.txt").write_text("to be or not to be " * 100)
+    (tmp_path / "data" / "table.csv").write_text("x,y\n1,2\n3,4\n5,6\n")
+    (tmp_path / "my.py").write_text(SOURCE)
+    assert isinstance(make_task(text), Task)
 
 
 def test_accuracy_is_the_mean_of_correct() -> None:
@@ -124,6 +89,93 @@ def test_users_register_tasks_of_their_own() -> None:
         assert tasks.describe()["test-own"] == "Nothing to learn."
     finally:
         del tasks._factories["test-own"]
+
+
+SOURCE = """\
+import numpy as np
+from torch import nn
+from torch.nn import functional as f
+from gossipnet.data.task import Samples, Task, classification
+
+def accuracy(outputs, targets):
+    return (outputs.argmax(1) == targets).float()
+
+train = np.eye(4, dtype=np.float32)[[0, 1, 2, 3, 1]], np.array([0, 1, 2, 2, 1])
+test = [(np.zeros(4, np.float32), 1)]
+
+def own(width: int = 8):
+    return lambda: nn.Linear(4, 3), f.cross_entropy, train, test, {"accuracy": accuracy}
+
+def whole():
+    samples = Samples(*train)
+    return Task("mine", test, train, (4,), 3, "logistic", f.mse_loss, {})
+
+def returns_a_list():
+    return [1]
+
+def returns_too_little():
+    return 1, 2, 3
+
+def no_module():
+    return 3, f.cross_entropy, train, test, {}
+
+def one_metric():
+    return nn.Flatten, f.cross_entropy, train, test, accuracy
+
+def no_data():
+    return nn.Flatten, f.cross_entropy, None, test, {}
+
+def fails():
+    return train[0].nothing
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "my.py").write_text(SOURCE)
+    return tmp_path / "my.py"
+
+
+def test_five_things_are_a_task(file: Path) -> None:
+    task = make_task(f"{file}:own")
+    assert (len(task.train), len(task.test), task.outputs, task.train.shape) == (5, 1, 3, (4,))
+    assert task.test.batch(np.array([0]))[1].tolist() == [1]
+    inputs, targets = task.train.batch(np.arange(5))
+    model = make_model("", task)
+    assert isinstance(model, nn.Linear)
+    assert task.loss(model(inputs), targets).shape == ()
+    assert task.metrics["accuracy"](model(inputs), targets).shape == (5,)
+    assert make_model("mlp", task)(inputs).shape == (5, 3)
+
+
+def test_data_of_a_whole_task_becomes_samples(file: Path) -> None:
+    task = make_task(f"{file}:whole")
+    assert (task.name, len(task.train), len(task.test)) == ("mine", 1, 5)
+
+
+def test_a_module_that_exists_is_copied_with_its_weights() -> None:
+    module = nn.Linear(2, 2)
+    task = as_task("own", (module, cross_entropy, ([[0.0, 1.0]], [1]), ([[0.0, 1.0]], [1]), {}))
+    first, second = make_model("", task), make_model("", task)
+    assert torch.equal(first.weight, module.weight)
+    assert len({p.data_ptr() for p in (first.weight, second.weight, module.weight)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("function", "complaint"),
+    [
+        ("returns_a_list", "my.py:19: got a list, expected a Task or \\(module, loss"),
+        ("returns_too_little", "my.py:22: got a tuple of 3"),
+        ("no_module", "my.py:25: got module 3 and loss"),
+        ("one_metric", "my.py:28: got metrics .* expected functions by name"),
+        ("no_data", "my.py:31: got a NoneType, expected arrays or a dataset"),
+        ("fails", "my.py:35: AttributeError: "),
+    ],
+)
+def test_what_is_wrong_with_a_users_task_is_said_with_its_line(file: Path, function: str, complaint: str) -> None:
+    with pytest.raises(BadInput, match=complaint) as caught:
+        make_task(f"{file}:{function}")
+    assert "\n" not in str(caught.value)
 
 
 def test_unknown_task_names_the_closest() -> None:
