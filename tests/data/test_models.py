@@ -1,9 +1,12 @@
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.func import functional_call, grad, stack_module_state, vmap
 
 from gossipnet.data import Samples, Task, make_model, make_task, models
 from gossipnet.data.task import classification
@@ -29,6 +32,8 @@ def n_parameters(module: nn.Module) -> int:
         ("lenet5", MNIST, 61_706),
         ("logistic", MNIST, 784 * 10 + 10),
         ("mlp", MNIST, 784 * 64 + 64 + 64 * 32 + 32 + 32 * 10 + 10),
+        ("cnn", MNIST, 320 + 32 * 64 * 9 + 64 + 64 * 49 * 128 + 128 + 1290),
+        ("cnn:width=4", DIGITS, 40 + 4 * 8 * 9 + 8 + 8 * 4 * 128 + 128 + 1290),
         ("mlp", DIGITS, 64 * 64 + 64 + 64 * 32 + 32 + 32 * 10 + 10),
     ],
 )
@@ -86,6 +91,24 @@ def test_logistic_is_affine() -> None:
     assert torch.allclose(model(a + b), model(a) + model(b) - model(torch.zeros_like(a)), atol=1e-5)
 
 
+@pytest.mark.parametrize("name", models.names())
+def test_every_model_trains_on_many_nodes_at_once(name: str) -> None:
+    """Gradients under vmap, as the simulator takes them, are those of each model alone."""
+    task = image_task(1, 16, 16)
+    nodes = [make_model(f"{name}:width=8" if name in ("cnn", "resnet18", "transformer") else name, task) for _ in "ab"]
+    parameters, buffers = stack_module_state(nodes)
+    inputs, targets = torch.rand(2, 4, 1, 16, 16), torch.randint(10, (2, 4))
+
+    def loss(parameters: dict, buffers: dict, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return task.loss(functional_call(nodes[0], (parameters, buffers), (x,)), y)
+
+    stacked = vmap(grad(loss))(parameters, buffers, inputs, targets)
+    for i, node in enumerate(nodes):
+        task.loss(node(inputs[i]), targets[i]).backward()
+        for key, parameter in node.named_parameters():
+            assert torch.allclose(parameter.grad, stacked[key][i], rtol=1e-3, atol=1e-5), key
+
+
 @pytest.mark.parametrize("task", [DIGITS, image_task(20)])
 def test_lenet5_refuses_what_it_cannot_take(task: Task) -> None:
     with pytest.raises(BadInput, match=r"12x12 or more, got inputs of shape .*: use 'mlp'"):
@@ -104,3 +127,33 @@ def test_no_text_is_the_tasks_own_model() -> None:
 def test_unknown_model_names_the_closest() -> None:
     with pytest.raises(BadInput, match="did you mean 'lenet5'"):
         make_model("lenet", MNIST)
+
+
+def test_functions_in_users_files_are_models(tmp_path: Path) -> None:
+    file = tmp_path / "nets.py"
+    file.write_text(
+        "import math\nfrom torch import nn\n"
+        "def small(inputs, outputs, bias: bool = True):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(inputs), outputs, bias=bias))\n"
+        "def wrong(inputs):\n"
+        "    return inputs\n"
+    )
+    assert n_parameters(make_model(f"{file}:small:bias=no", MNIST)) == 7840
+    with pytest.raises(BadInput, match=r"nets\.py:5: got a tuple, expected a torch.nn.Module"):
+        make_model(f"{file}:wrong", MNIST)
+
+
+def test_a_tasks_own_module_is_made_anew_and_others_may_replace_it() -> None:
+    task = replace(MNIST, model="own", module=lambda: nn.Linear(3, 2), inputs=())
+    for text in ("", "own"):
+        first, second = make_model(text, task), make_model(text, task)
+        assert n_parameters(first) == 8
+        assert first.weight is not second.weight
+    assert n_parameters(make_model("logistic", task)) == 7850
+    with pytest.raises(BadInput, match="the model of task 'images': got a int"):
+        make_model("", replace(task, module=lambda: 3))
+
+
+def test_a_model_needs_to_know_how_many_outputs() -> None:
+    with pytest.raises(BadInput, match="does not say how many outputs"):
+        make_model("mlp", replace(MNIST, outputs=0))
