@@ -94,13 +94,16 @@ def show(text: str, seed: int, mixing: str, draw: Path | None) -> None:
       gossipnet topology show ring:n=16
       gossipnet topology show small-world:n=64,k=4,p=0.2 --draw small-world.svg
     """
-    from gossipnet import topology as topologies
+    from gossipnet.topology import make_topology
+    from gossipnet.topology.describe import describe
+    from gossipnet.topology.draw import draw as draw_topology
 
-    made = topologies.make_topology(text, seed=seed, mixing=mixing)
-    click.echo(topologies.describe(made))
+    made = make_topology(text, seed=seed, mixing=mixing)
     if draw is not None:
         with writing(draw):
-            topologies.draw(made, draw)
+            draw_topology(made, draw)
+    click.echo(describe(made))
+    if draw is not None:
         click.echo(f"drawn in {draw}", err=True)
 
 
@@ -116,11 +119,11 @@ def make(text: str, file: Path, seed: int) -> None:
       gossipnet topology make regular:n=32,d=4 regular.edges
       gossipnet swarm --nodes 32 --topology regular.edges
     """
-    from gossipnet import topology as topologies
+    from gossipnet.topology import make_topology, save
 
-    made = topologies.make_topology(text, seed=seed)
+    made = make_topology(text, seed=seed)
     if file.exists():
         raise BadInput(f"{str(file)!r} exists: choose another FILE")
     with writing(file):
-        topologies.save(made, file)
+        save(made, file)
     click.echo(str(file))
