@@ -17,8 +17,8 @@ def resnet18(inputs: tuple[int, ...], outputs: int, norm: str = "group", width: 
     channels, height, across = image_shape("resnet18", inputs, least=8)
     if norm not in ("group", "batch"):
         raise unknown("norm of model 'resnet18' called", norm, ("group", "batch"))
-    if width < 2 or width % 2:
-        raise BadInput(f"model 'resnet18': got width={width}, expected an even number of channels, 2 or more")
+    if width < 1:
+        raise BadInput(f"model 'resnet18': got width={width}, expected 1 or more")
     return xavier(ResNet18(channels, outputs, norm, width, large=min(height, across) >= _LARGE))
 
 
@@ -72,5 +72,8 @@ class Block(nn.Module):
 
 
 def _norm(kind: str, channels: int) -> nn.Module:
-    # 32 groups (Wu and He 2018), fewer where a group would be a single channel.
-    return nn.BatchNorm2d(channels) if kind == "batch" else nn.GroupNorm(math.gcd(32, channels // 2), channels)
+    if kind == "batch":
+        return nn.BatchNorm2d(channels)
+    # 32 groups (Wu and He 2018), fewer where they would have less than 8 channels: in the last stage an image can be a
+    # single pixel, and of two numbers normalisation leaves the signs alone.
+    return nn.GroupNorm(math.gcd(channels, min(32, 1 << (max(1, channels // 8).bit_length() - 1))), channels)

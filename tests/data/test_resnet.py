@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch import nn
 
 from gossipnet.data import Samples, Task, make_model
 from gossipnet.data.task import classification
@@ -32,9 +33,19 @@ def test_group_normalisation_is_the_default_and_leaves_no_statistics_to_merge() 
 
 
 @pytest.mark.parametrize("side", [8, 28, 32, 64])
-def test_any_side_gives_scores(side: int) -> None:
-    model = make_model("resnet18:width=2", image_task(1, side, side, outputs=3))
+@pytest.mark.parametrize("width", [1, 2, 9, 66])
+def test_any_side_and_width_give_scores(side: int, width: int) -> None:
+    model = make_model(f"resnet18:width={width}", image_task(1, side, side, outputs=3))
     assert model(torch.rand(2, 1, side, side)).shape == (2, 3)
+
+
+@pytest.mark.parametrize("width", [8, 16, 64])
+def test_groups_have_eight_channels_or_more(width: int) -> None:
+    model = make_model(f"resnet18:width={width}", image_task(3, 32, 32))
+    groups = [part for part in model.modules() if isinstance(part, nn.GroupNorm)]
+    assert len(groups) == 20
+    assert min(part.num_channels // part.num_groups for part in groups) >= 8
+    assert max(part.num_groups for part in groups) == min(32, width)
 
 
 def test_blocks_are_shortcuts_around_their_convolutions() -> None:
@@ -51,7 +62,7 @@ def test_blocks_are_shortcuts_around_their_convolutions() -> None:
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
-    [("resnet18:norm=grup", "did you mean 'group'"), ("resnet18:width=3", "even"), ("resnet18:width=0", "even")],
+    [("resnet18:norm=grup", "did you mean 'group'"), ("resnet18:width=0", "got width=0")],
 )
 def test_wrong_options_are_refused(text: str, complaint: str) -> None:
     with pytest.raises(BadInput, match=complaint):
