@@ -28,7 +28,7 @@ def make(registry: Registry[Any], text: str, **given: Any) -> Made:
 
     `given` fills the parameters that the program knows, as in `Registry.make`. Raises BadInput.
     """
-    factory, options = _find(registry, text)
+    factory, options = find(registry, text)
     parameters = inspect.signature(factory).parameters
     arguments = {k: v for k, v in given.items() if k in parameters} | options
     if getattr(factory, "__module__", "").partition(".")[0] == "gossipnet":
@@ -56,7 +56,11 @@ def at_fault(error: Exception, function: Callable[..., Any]) -> BadInput:
     return BadInput(f"{where_raised(error, file)}: {name}{' '.join(str(error).split())}")
 
 
-def _find(registry: Registry[Any], text: str) -> tuple[Callable[..., Any], dict[str, Any]]:
+def find(registry: Registry[Any], text: str) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """The factory that `text` names and its options, as `Registry.parse`, users' functions included. Raises BadInput.
+
+    Imports the user's file or module and calls nothing in it.
+    """
     head, rest = split_name(text)
     if head.endswith(".py"):
         if not rest:

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from gossipnet.data.own import make
+from gossipnet.data.own import find, make
 from gossipnet.errors import BadInput
 from gossipnet.registry import Registry
 
@@ -86,6 +86,14 @@ def test_names_that_a_file_registers(registry: Registry[Any], folder: Path, monk
     )
     assert make(registry, "registers.py:with-dash:size=5").value == 5
     assert make(registry, "with-dash:size=6").value == 6
+
+
+def test_finding_a_function_calls_nothing(registry: Registry[Any], folder: Path) -> None:
+    (folder / "made.py").write_text(SOURCE)
+    function, options = find(registry, "made.py:fails")
+    assert (function.__name__, options) == ("fails", {})
+    assert find(registry, "broken")[0].__name__ == "broken"
+    assert find(registry, "ours:size=2")[1] == {"size": 2}
 
 
 @pytest.mark.parametrize(
