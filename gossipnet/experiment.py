@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Experiment", "Result", "check", "load", "options_table", "run"]
 WORLDS = ("live", "sim")
+_MADE_ALONE = {"merge": "merges", "codec": "codecs", "optimizer": "optimizers", "partition": "partitions"}
 
 
 class View(Protocol):
@@ -79,7 +80,7 @@ def check(experiment: Experiment) -> None:
     """Raise BadInput for what no value alone can show, before anything starts: it makes what the names name."""
     from gossipnet.topology import make_topology
 
-    for name, plural in (("merge", "merges"), ("codec", "codecs"), ("optimizer", "optimizers")):
+    for name, plural in _MADE_ALONE.items():
         if not is_plain(plural, text := getattr(experiment, name)):
             registry(plural).make(text)
     make_topology(experiment.topology, n=experiment.nodes, seed=experiment.seed, mixing=experiment.mixing)
@@ -121,10 +122,10 @@ def load(run: str | Path, node: int) -> "nn.Module":
 
 
 def options_table() -> str:
-    """Every option as a Markdown table: its switch, its place in a file, its default and its meaning."""
-    rows = ["| option | TOML key | default | meaning |", "|---|---|---|---|"]
+    """Every option as a Markdown table: its switch, its place in a file, its default, its meaning and its values."""
+    rows = ["| option | TOML key | default | meaning | values |", "|---|---|---|---|---|"]
     for known in options():
-        switch = f"`{known.switch}`" + ("" if known.flag else " (sim)") if known.flag or known.name in SIM_ONLY else ""
+        switch = f"`{known.switch}`" if known.flag else f"`{known.switch}` (sim)" if known.name in SIM_ONLY else ""
         expected = known.check.expected.replace("|", "\\|")
-        rows.append(f"| {switch} | `{known.dotted}` | `{known.literal}` | {known.help}: {expected} |")
-    return "\n".join(rows) + "\n"
+        rows.append(f"| {switch} | `{known.dotted}` | `{known.literal}` | {known.help} | {expected} |")
+    return "\n".join(rows)

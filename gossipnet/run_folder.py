@@ -1,6 +1,7 @@
 """Where a run leaves its files: a new folder, or one that an earlier run left and that may be replaced."""
 
 import contextlib
+import os
 import shutil
 import time
 import tomllib
@@ -27,7 +28,7 @@ def default_folder(name: str) -> Path:
 
 def check_free(folder: Path, overwrite: bool) -> None:
     """Raise BadInput unless the folder can be made, or replaced. Changes nothing."""
-    if not (folder.exists() or folder.is_symlink()):
+    if not os.path.lexists(folder):
         return
     if not overwrite:
         raise BadInput(f"{str(folder)!r} exists: choose another --out, or replace it with --overwrite")

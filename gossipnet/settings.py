@@ -127,7 +127,8 @@ class Choice:
 
     @property
     def expected(self) -> str:
-        return " or ".join(map(repr, self.words))
+        *most, last = map(repr, self.words)
+        return f"{', '.join(most)} or {last}"
 
     def from_text(self, text: str) -> str:
         return text
