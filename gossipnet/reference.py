@@ -28,6 +28,12 @@ others too, go into an experiment file under the section and key of the second c
 
 In Python the fields of `gossipnet.Experiment` have the names of the switches: `Experiment(local_steps=5)`.
 """
+_VALUES = """## Values
+
+A value is a name, and after a colon its own options: `small-world:k=4,p=0.2`. Options have the defaults shown here
+unless they are given. What you wrote yourself is `file.py:NAME`, for a file that registers it. A topology may also be
+a file (`.edges`, `.txt`, `.csv`, `.graphml`, `.toml`) or a generator of networkx (`networkx.barbell_graph:m1=4,m2=2`).
+"""
 _TAIL = """## Exit status
 
 0 finished, 1 the run failed, 2 bad input, 130 interrupted.
@@ -36,21 +42,17 @@ _TAIL = """## Exit status
 
     eval "$(_GOSSIPNET_COMPLETE=bash_source gossipnet)"       # ~/.bashrc
     eval "$(_GOSSIPNET_COMPLETE=zsh_source gossipnet)"        # ~/.zshrc
-    _GOSSIPNET_COMPLETE=fish_source gossipnet | source        # ~/.config/fish/completions/gossipnet.fish
-"""
+    _GOSSIPNET_COMPLETE=fish_source gossipnet | source        # ~/.config/fish/completions/gossipnet.fish"""
 
 
 def options_page() -> str:
     """docs/options.md: the table, then what each option with a registry may be. Only names of this package."""
-    parts = [
-        _HEAD,
-        options_table(),
-        "\n## Values\n\nAnything of your own is `file.py:NAME`, for a file that registers it.\n",
-    ]
-    for plural, title in _TITLES.items():
-        rows = [f"| `{form}` | {description} |" for form, description in entries(plural, own=True)]
-        parts.append("\n".join([f"\n### {title}\n", "| value | meaning |", "|---|---|", *rows, ""]))
-    return "\n".join([*parts, _TAIL])
+    return "\n".join([_HEAD, options_table(), "", _VALUES, *(_section(plural) for plural in _TITLES), _TAIL])
+
+
+def _section(plural: str) -> str:
+    rows = [f"| `{form}` | {description} |" for form, description in entries(plural, own=True)]
+    return "\n".join([f"### {_TITLES[plural]}", "", "| value | meaning |", "|---|---|", *rows, ""])
 
 
 def entries(plural: str, own: bool = False) -> list[tuple[str, str]]:
