@@ -83,7 +83,7 @@ def svg(topology: Topology, values: Sequence[float] | None = None) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {p.width:g} {p.height:g}" width="{p.width:g}" '
         f'height="{p.height:g}" role="img" font-family="system-ui, sans-serif">',
-        f"<title>{html.escape(topology.name)}</title>",
+        f"<title>{_escape(topology.name)}</title>",
     ]
     parts += [_svg_line(line) for line in p.lines]
     parts += [_svg_circle(circle) for circle in p.circles]
@@ -222,7 +222,7 @@ def _svg_line(line: Line) -> str:
     if line.arrow:
         corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in _arrow(line))
         body += f'<polygon points="{corners}" fill="{EDGE}" stroke="none"/>'
-    title = f"<title>{html.escape(line.title)}</title>"
+    title = f"<title>{_escape(line.title)}</title>"
     return f'<g stroke="{EDGE}" opacity="{line.opacity:.2f}">{title}{body}</g>'
 
 
@@ -236,14 +236,20 @@ def _arrow(line: Line, size: float = 7.0) -> list[tuple[float, float]]:
 
 def _svg_circle(circle: Circle) -> str:
     x, y = circle.center
-    title = f"<title>{html.escape(circle.title)}</title>"
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{circle.radius:.1f}" fill="{circle.fill}" stroke="{INK}">{title}</circle>'
+    title = f"<title>{_escape(circle.title)}</title>"
+    place = f'cx="{x:.1f}" cy="{y:.1f}" r="{circle.radius:.1f}"'
+    return f'<circle {place} fill="{circle.fill}" stroke="{INK}">{title}</circle>'
 
 
 def _svg_text(text: Text) -> str:
     x, y = text.at
     place = f'x="{x:.1f}" y="{y:.1f}" font-size="{text.size:.1f}" fill="{text.fill}" text-anchor="{text.anchor}"'
-    return f"<text {place}>{html.escape(text.text)}</text>"
+    return f"<text {place}>{_escape(text.text)}</text>"
+
+
+def _escape(text: str) -> str:
+    """Safe inside XML, which cannot hold control characters at all."""
+    return html.escape("".join(c if c.isprintable() else "?" for c in text))
 
 
 def _png(p: Picture, path: Path) -> None:

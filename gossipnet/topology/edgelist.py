@@ -163,18 +163,23 @@ def _options(attributes: Attributes) -> Iterator[str]:
 
 def parse_csv(name: str, text: str) -> Topology:
     """The topology of a `.csv` file: source, target, then attributes named by the header, if there is one."""
-    start = text.lstrip().partition("\n")[0]
-    separator = next((s for s in (",", ";", "\t") if s in start and not start.startswith("#")), ",")
-    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True))
-    rows = [row for row in rows if any(row) and not row[0].startswith("#")]
+    head = re.match(r"(\s*(#[^\n]*)?\n)*", text)  # comments stand above the table, so that names may have any letters
+    body = text[head.end() :] if head else text
+    first = body.partition("\n")[0]
+    separator = next((s for s in (",", ";", "\t") if s in first), ",")
+    try:
+        rows = list(csv.reader(io.StringIO(body, newline=""), delimiter=separator, skipinitialspace=True))
+    except csv.Error as error:
+        raise BadInput(f"{name} is no CSV: {error}") from None
+    rows = [row for row in rows if any(row)]
     header = _header(rows)
     nodes: dict[str, Attributes] = {}
     edges: list[NamedEdge] = []
-    for number, row in enumerate(rows[1:] if header else rows, start=1):
+    for number, row in enumerate(rows if header is None else rows[1:], start=1):
         if len(row) < 2:
             raise BadInput(f"{name}, row {number}: got {row}, expected source{separator}target")
-        cells = row[2:] if header else row[2:3]
-        attributes = {k: read_value(c) for k, c in zip(header or ["weight"], cells, strict=False) if c}
+        keys = ["weight"] if header is None else header
+        attributes = {k: read_value(c) for k, c in zip(keys, row[2:], strict=False) if c}
         if row[1]:
             edges.append((row[0], row[1], attributes))
         else:

@@ -59,10 +59,10 @@ def save(topology: Topology, path: str | Path) -> None:
         raise BadInput(f"cannot save a topology as {str(path)!r}: expected one of {', '.join(SUFFIXES)}")
     if topology.period > 1 and suffix != ".toml":
         raise BadInput(f"{topology.name} changes every round and {suffix} holds one graph: save it as .toml")
-    content = to_text(topology, suffix)
     try:
-        same = content is not None and same_graph(parse(str(path), content), topology)
-        data = (content or "").encode()
+        content = to_text(topology, suffix)
+        data = content.encode()
+        same = same_graph(parse(str(path), content), topology)
     except (BadInput, UnicodeEncodeError):
         same = False
     if not same:
@@ -73,9 +73,9 @@ def save(topology: Topology, path: str | Path) -> None:
         raise BadInput(f"cannot write {str(path)!r}: {error.strerror}") from None
 
 
-def to_text(topology: Topology, suffix: str) -> str | None:
-    """The text of a file with that suffix; None if the format cannot hold the topology."""
-    writers: dict[str, Callable[[Topology], str | None]] = {
+def to_text(topology: Topology, suffix: str) -> str:
+    """The text of a file with that suffix. Raises BadInput if GraphML cannot hold an attribute."""
+    writers: dict[str, Callable[[Topology], str]] = {
         ".csv": format_csv,
         ".toml": format_toml,
         ".graphml": format_graphml,
@@ -101,13 +101,13 @@ def parse_graphml(name: str, content: str) -> Topology:
         raise BadInput(f"{name} is no GraphML that networkx reads: {said}") from None
 
 
-def format_graphml(topology: Topology) -> str | None:
+def format_graphml(topology: Topology) -> str:
     import networkx as nx
 
     try:
         return "\n".join(nx.generate_graphml(to_networkx(topology))) + "\n"
-    except (TypeError, ValueError, nx.NetworkXError):
-        return None
+    except (TypeError, ValueError, nx.NetworkXError) as error:
+        raise BadInput(f".graphml cannot hold {topology.name}: {' '.join(str(error).split())}") from None
 
 
 def catalogue() -> dict[str, str]:

@@ -5,6 +5,7 @@ import inspect
 import math
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from gossipnet.errors import BadInput, unknown
@@ -35,7 +36,12 @@ def generator(text: str) -> tuple[Callable[..., Graph], dict[str, Any]]:
     for key in options:
         if key not in parameters:
             raise unknown(f"option of {PREFIX}{name} called", key, parameters)
-    return known[name], {key: _value(value) for key, value in options.items()}
+    values = {key: _value(value) for key, value in options.items()}
+    star = next((k for k, p in inspect.signature(known[name]).parameters.items() if p.kind is p.VAR_POSITIONAL), None)
+    if star not in values:
+        return known[name], values
+    several = values.pop(star)
+    return partial(known[name], *(several if isinstance(several, list) else [several])), values
 
 
 def takes_size(make: Callable[..., Graph]) -> bool:

@@ -2,7 +2,7 @@
 
 import inspect
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ def _fixed(text: str, n: int | None, mixing: str) -> Topology:
 
 def _number(value: str, text: str) -> int:
     if not value.isdecimal():
-        raise BadInput(f"topology {text!r}: n={value} is no number of nodes")
+        raise BadInput(f"topology {text!r}: got {value!r} for n or seed, expected a whole number")
     return int(value)
 
 
@@ -85,6 +85,9 @@ def _factory(text: str, n: int | None) -> tuple[Callable[..., Any], dict[str, An
         name, options = topologies.parse(text)
         make, fills = topologies.factory(name), True
     parameters = inspect.signature(make).parameters
+    for key in ("n", "seed"):  # text, if a user's factory does not annotate them
+        if isinstance(options.get(key), str):
+            options[key] = _number(options[key], text)
     if fills and n is not None and "n" in parameters and options.setdefault("n", n) != n:
         raise BadInput(f"topology {text!r} has {options['n']} nodes, but {n} were asked for: leave one of them out")
     _check_complete(text, parameters, options)
@@ -93,16 +96,15 @@ def _factory(text: str, n: int | None) -> tuple[Callable[..., Any], dict[str, An
     return make, options
 
 
-def _check_complete(text: str, parameters: Any, options: dict[str, Any]) -> None:
-    required = {
-        k for k, p in parameters.items() if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
-    }
-    missing = sorted(required - options.keys() - {"seed"})
+def _check_complete(text: str, parameters: Mapping[str, inspect.Parameter], options: Mapping[str, Any]) -> None:
+    """Raises BadInput that names the options which have no default and no value."""
+    several = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    needed = (k for k, p in parameters.items() if p.default is p.empty and p.kind not in several)
+    missing = [k for k in needed if k not in options and k != "seed"]
     if missing:
-        form = (
-            text + (":" if ":" not in text else ",") + ",".join(f"{k}=8" if k == "n" else f"{k}=..." for k in missing)
-        )
-        raise BadInput(f"topology {text!r} needs {' and '.join(missing)}: write {form}")
+        form = ",".join(f"{k}=8" if k == "n" else f"{k}=..." for k in missing)
+        said = f"{text}{',' if ':' in text else ':'}{form}"
+        raise BadInput(f"topology {text!r} needs {' and '.join(missing)}: write {said}")
 
 
 def _drawn(

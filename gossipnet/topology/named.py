@@ -77,7 +77,9 @@ def hypercube(n: int) -> Graph:
     k = (n - 1).bit_length()
     if n != 2**k:
         raise BadInput(f"a hypercube has 2^k nodes; got n={n}: use {2 ** (k - 1)} or {2**k}")
-    return nx.relabel_nodes(nx.hypercube_graph(k), lambda bits: int("0" + "".join(map(str, bits)), 2))
+    graph = nx.empty_graph(n)
+    graph.add_edges_from((i, i ^ 1 << b) for i in range(n) for b in range(k))
+    return graph
 
 
 @topologies.register("regular")

@@ -6,6 +6,7 @@ edges = [["lab", "roof", {latency_s = 0.02, bandwidth_bytes_per_s = 1e6}]]      
 rounds = [[["lab", "roof"]], ...]                                # instead of edges: the edges of each round
 """
 
+import re
 import tomllib
 from functools import cache
 from typing import Any
@@ -91,6 +92,10 @@ def format_toml(topology: Topology) -> str:
     return "\n".join([*lines, "]"]) + "\n"
 
 
+def _key(name: str) -> str:
+    return name if re.fullmatch("[A-Za-z0-9_-]+", name) else _toml_word(name)
+
+
 @cache
 def _toml_word(value: str) -> str:
     import tomli_w
@@ -104,7 +109,7 @@ def _toml(value: Any) -> str:
         case str():
             return _toml_word(value)
         case dict():
-            return "{" + ", ".join(f"{_toml(str(k))} = {_toml(v)}" for k, v in value.items()) + "}"
+            return "{" + ", ".join(f"{_key(k)} = {_toml(v)}" for k, v in value.items()) + "}"
         case list() | tuple():
             return "[" + ", ".join(map(_toml, value)) + "]"
         case bool():
