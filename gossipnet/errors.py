@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class BadInput(ValueError):
@@ -16,6 +17,22 @@ class LocalError(RuntimeError):
 
     It is the only exception that `Node.handle` raises; nothing that a peer sends can cause it.
     """
+
+
+class RunFailed(RuntimeError):
+    """A run came to an early end because a node failed. `summary` is what it came to, already written down."""
+
+    def __init__(self, message: str, summary: Any = None) -> None:
+        super().__init__(message)
+        self.summary = summary
+
+
+class RunInterrupted(KeyboardInterrupt):
+    """Somebody pressed Ctrl-C. `summary` is what the run came to by then, already written down."""
+
+    def __init__(self, summary: Any = None) -> None:
+        super().__init__("interrupted")
+        self.summary = summary
 
 
 def unknown(kind: str, got: str, known: Iterable[str]) -> BadInput:

@@ -126,7 +126,7 @@ def node(file: Path, node_id: int, insecure: bool, settings: Sequence[str], out:
             f"--id: got {node_id}, expected 0 to {experiment.nodes - 1}, for {file} has {experiment.nodes} nodes"
         )
     check(experiment)
-    from gossipnet.live.run import run_node_command
+    from gossipnet.live.deploy import run_node_command
 
     return run_node_command(experiment, node_id, out, insecure)
 

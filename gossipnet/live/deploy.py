@@ -1,0 +1,170 @@
+"""One node of a deployment: `gossipnet node FILE --id N`, started by itself on its own machine.
+
+There is no launcher. The node keeps a run folder of its own, talks on stderr, and takes Ctrl-C itself.
+"""
+
+import hashlib
+import ipaddress
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from gossipnet.errors import BadInput
+from gossipnet.live.driver import Place
+from gossipnet.live.process import Materials
+from gossipnet.live.run import run_node
+from gossipnet.report.log import NodeResult, RunLog, Sample, Times
+from gossipnet.run_folder import claim, default_folder
+from gossipnet.topology import Neighborhood, make_topology
+
+if TYPE_CHECKING:
+    from gossipnet.config import Experiment
+
+
+class FolderOutlet:
+    """A node's outlet to its own run folder and to stderr. A signal becomes a command."""
+
+    def __init__(self, node: int, rounds: int, log: RunLog) -> None:
+        self._node, self._rounds, self._log = node, rounds, log
+        self._read, self._write = os.pipe()
+        self.interrupts = 0
+        self.began_s: float | None = None
+
+    def fileno(self) -> int:
+        return self._read
+
+    def interrupt(self, *_: object) -> None:
+        """A signal handler: the first ends the node in good order, the second at once."""
+        self.interrupts += 1
+        if self.interrupts > 1:
+            os._exit(130)
+        os.write(self._write, b"s")
+
+    def commands(self) -> list[Mapping[str, Any]]:
+        os.read(self._read, 1)
+        return [{"stop": True}]
+
+    def report(self, time_s: float, event: str, round: int, numbers: Mapping[str, Any]) -> None:
+        if event == "started":
+            self.began_s = time_s
+        self._log.write(time_s, self._node, event, round, numbers)
+        line = self._line(event, round, numbers)
+        if line:
+            print(f"node {self._node}: {line}", file=sys.stderr, flush=True)
+
+    def measured(self, time_s: float, round: int, sample: Sample) -> None:
+        """Alone, a node has nothing to compare its vector with."""
+
+    def _line(self, event: str, round: int, numbers: Mapping[str, Any]) -> str:
+        match event:
+            case "merged":
+                return f"round {round}/{self._rounds} loss {numbers['loss']:.4f} merged {numbers['merged']} models"
+            case "evaluated" | "finished":
+                shown = (f"{k} {v:.4f}" for k, v in numbers.items() if isinstance(v, float))
+                return f"{event} after round {round}: {', '.join(shown)}"
+            case "peer_up" | "peer_down":
+                return f"node {numbers['peer']} is {event.removeprefix('peer_')}"
+            case "refused":
+                return f"refused {numbers['count']} messages so far: {numbers['reason']}"
+            case _:
+                return ""
+
+
+def run_node_command(experiment: "Experiment", node: int, out: Path | None, insecure: bool) -> int:
+    """Run node number `node` to its end. Returns the exit status. Raises BadInput."""
+    endpoints = addresses(experiment)
+    listen = listening(endpoints[node], insecure)
+    neighborhood = make_topology(
+        experiment.topology, n=experiment.nodes, seed=experiment.seed, mixing=experiment.mixing
+    ).neighborhood(node)
+    materials = Materials(experiment.to_toml())
+    folder = out or default_folder(f"{experiment.name}-node{node}")
+    claim(folder, overwrite=False, config=experiment.to_toml())
+    log = RunLog(folder, 1, [])
+    outlet = FolderOutlet(node, experiment.rounds, log)
+    epoch = time.monotonic()
+    place = Place(node, listen, {p: endpoints[p] for p in neighborhood.peers}, swarm_token(experiment), epoch)
+    print(f"node {node}: listening on {listen}, {_awaited(neighborhood)}", file=sys.stderr, flush=True)
+    torch.set_num_threads(1)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, outlet.interrupt)
+    result = run_node(
+        experiment,
+        place,
+        neighborhood,
+        lambda: (materials.task, materials.parts[node]),
+        folder,
+        outlet,
+        liveness=None,
+        die=lambda: None,
+    )
+    _write_summary(log, experiment, result, outlet, time.monotonic() - epoch)
+    return _status(result, outlet)
+
+
+def _status(result: NodeResult, outlet: FolderOutlet) -> int:
+    if result.error is not None and result.bad_input:
+        raise BadInput(result.error)
+    if result.error is not None:
+        print(result.error, file=sys.stderr)
+        return 1
+    return 130 if outlet.interrupts else 0
+
+
+def _write_summary(
+    log: RunLog, experiment: "Experiment", result: NodeResult, outlet: FolderOutlet, wall_s: float
+) -> None:
+    fixed = {
+        "nodes": experiment.nodes,
+        "rounds": experiment.rounds,
+        "world": "live",
+        "topology": experiment.topology,
+        "merge": experiment.merge,
+    }
+    times = Times(wall_s=wall_s, startup_s=outlet.began_s, evaluation_s=result.evaluation_s)
+    log.close(fixed, [result], times, consensus_distance=None, mean_model_accuracy=None)
+
+
+def _awaited(neighborhood: Neighborhood) -> str:
+    peers = ", ".join(map(str, neighborhood.peers))
+    return f"neighbors {peers}" if peers else "no neighbors"
+
+
+def addresses(experiment: "Experiment") -> list[str]:
+    """The endpoint of every node: as listed, else tcp at host, port + i."""
+    if experiment.addresses:
+        return list(experiment.addresses)
+    return [f"tcp://{experiment.host}:{experiment.port + node}" for node in range(experiment.nodes)]
+
+
+def listening(endpoint: str, insecure: bool) -> str:
+    """The endpoint, if it is safe to listen on: there are no keys yet, so only this machine's own addresses are.
+
+    Raises BadInput for any other, unless `insecure`.
+    """
+    if insecure or endpoint.startswith("ipc://") or _is_loopback(endpoint):
+        return endpoint
+    raise BadInput(
+        f"{endpoint} is open to other machines and nothing is encrypted or checked yet: anybody there could send "
+        "models; use a loopback address, a tunnel to one, or --insecure in a network you trust"
+    )
+
+
+def _is_loopback(endpoint: str) -> bool:
+    host = endpoint.removeprefix("tcp://").rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def swarm_token(experiment: "Experiment") -> bytes:
+    """8 bytes that the nodes of one deployment share: no secret, it keeps neighboring experiments apart."""
+    identity = f"{experiment.name}|{experiment.nodes}|{experiment.topology}|{experiment.seed}"
+    return hashlib.blake2b(identity.encode(), digest_size=8).digest()

@@ -1,0 +1,205 @@
+"""The sockets of one node: a ROUTER that all neighbors send to, and a DEALER to each of them. The only file with zmq.
+
+Everything goes from a node's DEALER to its neighbor's ROUTER; nothing is sent the other way round. So each neighbor
+has its own queue, its own back-pressure and its own `close`. All sockets belong to the thread that made them.
+
+What the options are for (numbers measured on libzmq 4.3.5):
+- High-water marks count whole messages, so they are small; IMMEDIATE keeps messages out of links that do not exist.
+- MAXMSGSIZE is checked against the declared length of a frame, before memory is taken for it.
+- HANDSHAKE_IVL: idle strangers hold a file descriptor for seconds, not for half a minute.
+- HEARTBEAT_*: a peer whose machine vanished or whose process is stopped is noticed; libzmq's own thread answers,
+  however busy the training is.
+- No routing id is ever set: it is no identity, and reconnecting under an old one blocks a ROUTER.
+
+Nothing in libzmq bounds a message of endless frames: it is collected out of our sight until memory ends. `cut` closes
+and reopens every socket, which frees whatever was collected; the links come back by themselves.
+"""
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import zmq
+from zmq.utils.monitor import recv_monitor_message
+
+from gossipnet.errors import BadInput
+from gossipnet.wire import HEADER_BYTES
+
+MOST_FRAMES = 2  # of one message: header and payload
+QUEUE = 8  # messages in flight per link and direction, none larger than one model
+HANDSHAKE_MS = 3_000
+HEARTBEAT_MS = 1_000
+HEARTBEAT_TIMEOUT_MS = 5_000  # well above what a saturated machine delays libzmq's thread
+RECONNECT_MS, RECONNECT_MOST_MS = 50, 2_000
+LINGER_MS = 1_000  # for the last goodbye; a dead neighbor holds us no longer
+
+_UP = zmq.EVENT_HANDSHAKE_SUCCEEDED
+_DOWN = zmq.EVENT_DISCONNECTED
+
+
+class Transport:
+    """The open sockets of one node. `peers` maps each neighbor to its endpoint; `payload_bytes` is the largest payload.
+
+    Raises BadInput if `listen` cannot be bound.
+    """
+
+    def __init__(self, listen: str, peers: Mapping[int, str], payload_bytes: int) -> None:
+        self.listen = listen
+        self.peers = dict(peers)
+        self.bytes_sent = 0
+        self.messages_sent = 0
+        self._most = max(payload_bytes, HEADER_BYTES) + HEADER_BYTES
+        self._context = zmq.Context()
+        self._open()
+
+    def _open(self) -> None:
+        self._up: set[int] = set()
+        self._doorstep: dict[int, float] = {}  # descriptor of an open connection -> when it was accepted
+        self._unmet = 0  # connections accepted less handshakes made, less the strangers told of already
+        self._router = self._socket(zmq.ROUTER)
+        self._bind()
+        self._door = self._router.get_monitor_socket(zmq.EVENT_ACCEPTED | _UP | _DOWN)
+        self._dealers = {peer: self._socket(zmq.DEALER) for peer in self.peers}
+        self._monitors = {}
+        for peer, dealer in self._dealers.items():
+            self._monitors[peer] = dealer.get_monitor_socket(_UP | _DOWN)
+            dealer.connect(self.peers[peer])
+
+    def _socket(self, kind: int) -> Any:
+        socket = self._context.socket(kind)
+        socket.sndhwm = socket.rcvhwm = QUEUE
+        socket.linger = 0
+        socket.maxmsgsize = self._most
+        socket.handshake_ivl = HANDSHAKE_MS
+        socket.heartbeat_ivl = HEARTBEAT_MS
+        socket.heartbeat_timeout = HEARTBEAT_TIMEOUT_MS
+        socket.heartbeat_ttl = HEARTBEAT_TIMEOUT_MS
+        socket.ipv6 = 1
+        if kind == zmq.DEALER:
+            socket.immediate = 1
+            socket.reconnect_ivl = RECONNECT_MS
+            socket.reconnect_ivl_max = RECONNECT_MOST_MS
+            socket.connect_timeout = 3_000
+            socket.tcp_maxrt = 10_000
+        return socket
+
+    def _bind(self) -> None:
+        path = self.listen.removeprefix("ipc://")
+        try:
+            # libzmq takes over a socket file without asking, a live one too; and ours may be left from before a cut
+            if path != self.listen and os.path.exists(path) and not stat.S_ISSOCK(os.stat(path).st_mode):
+                raise BadInput(f"cannot listen on {self.listen}: a file is there that is no socket; remove it")
+            self._router.bind(self.listen)
+        except zmq.ZMQError as error:
+            self._context.destroy(linger=0)
+            raise BadInput(f"cannot listen on {self.listen}: {error.strerror}; {_fix(error)}") from error
+
+    def register(self, poller: zmq.Poller) -> None:
+        """Let `poller` wait for whatever `links`, `strangers` and `receive` would return."""
+        for socket in (self._router, self._door, *self._monitors.values()):
+            poller.register(socket, zmq.POLLIN)
+
+    def links(self) -> Iterator[tuple[int, bool]]:
+        """What has changed since the last call: (neighbor, its link is up)."""
+        for peer, monitor in self._monitors.items():
+            for event in _events(monitor):
+                up = event["event"] == _UP
+                if up != (peer in self._up):
+                    (self._up.add if up else self._up.discard)(peer)
+                    yield peer, up
+
+    def strangers(self, now: float) -> int:
+        """How many connections to our port have ended, since the last call, without a handshake.
+
+        A handshake is reported without its connection. But one that is still open after HANDSHAKE_MS has made it,
+        so that only the young ones are in doubt: these are told of later.
+        """
+        for event in _events(self._door):
+            if event["event"] == zmq.EVENT_ACCEPTED:
+                self._doorstep[event["value"]] = now
+                self._unmet += 1
+            elif event["event"] == _UP:
+                self._unmet -= 1
+            else:
+                self._doorstep.pop(event["value"], None)
+        young = sum(now - since < 2 * HANDSHAKE_MS / 1000 for since in self._doorstep.values())
+        count = max(0, self._unmet - young)
+        self._unmet -= count
+        return count
+
+    def send(self, peer: int, header: bytes, payload: memoryview | None) -> bool:
+        """Hand a message to the link; False if there is none, or its queue is full. The payload is not copied."""
+        try:
+            if payload is None:
+                self._dealers[peer].send(header, zmq.DONTWAIT)
+            else:
+                self._dealers[peer].send(header, zmq.DONTWAIT | zmq.SNDMORE)
+                self._dealers[peer].send(payload, zmq.DONTWAIT, copy=False)
+        except zmq.Again:
+            return False
+        self.bytes_sent += len(header) + (payload.nbytes if payload is not None else 0)
+        self.messages_sent += 1
+        return True
+
+    def receive(self, most: int) -> Iterator[list[memoryview] | None]:
+        """Up to `most` messages that have come in, as their frames; None for one with too many frames."""
+        for _ in range(most):
+            try:
+                frame = self._router.recv(zmq.DONTWAIT, copy=False)  # the routing id: no identity, of no use
+            except zmq.Again:
+                return
+            frames: list[memoryview] = []
+            while frame.more:
+                frame = self._router.recv(zmq.DONTWAIT, copy=False)
+                if len(frames) <= MOST_FRAMES:
+                    frames.append(frame.buffer)
+            yield frames if len(frames) <= MOST_FRAMES else None
+
+    def cut(self, poller: zmq.Poller) -> list[int]:
+        """Close every connection and open the sockets again. Returns the neighbors whose links were up."""
+        lost = sorted(self._up)
+        for socket, _ in list(poller.sockets):
+            if isinstance(socket, zmq.Socket):
+                poller.unregister(socket)
+        self._close_sockets(0)
+        self._open()
+        self.register(poller)
+        return lost
+
+    def close(self, linger_ms: int = LINGER_MS) -> None:
+        """Close everything; what was sent last gets `linger_ms` to leave."""
+        self._close_sockets(linger_ms)
+        self._context.destroy(linger=linger_ms)
+        if self.listen.startswith("ipc://"):
+            with contextlib.suppress(OSError):
+                os.unlink(self.listen.removeprefix("ipc://"))
+
+    def _close_sockets(self, linger_ms: int) -> None:
+        self._router.disable_monitor()
+        for peer, dealer in self._dealers.items():
+            dealer.disable_monitor()
+            dealer.close(linger_ms if peer in self._up else 0)
+        self._router.close(0)
+
+
+def _events(monitor: Any) -> Iterator[Mapping[str, Any]]:
+    while True:
+        try:
+            yield recv_monitor_message(monitor, zmq.DONTWAIT)
+        except zmq.Again:
+            return
+
+
+def _fix(error: zmq.ZMQError) -> str:
+    if error.errno == zmq.EADDRINUSE:
+        return "the port is in use, choose another with --set exchange.port="
+    if error.errno == zmq.EADDRNOTAVAIL:
+        return "the host is no address of this machine, set exchange.host"
+    return "see exchange.transport, exchange.host and exchange.port"
+
+
+def versions() -> dict[str, str | bool]:
+    """What `gossipnet doctor` says of this transport."""
+    return {"pyzmq": zmq.pyzmq_version(), "libzmq": zmq.zmq_version(), "curve": bool(zmq.has("curve"))}

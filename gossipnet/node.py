@@ -1,0 +1,657 @@
+"""One node as a function of its events: `Node.handle(event, now) -> actions`, and a `deadline` to read.
+
+Theory of operation
+-------------------
+A node goes through rounds: train, offer the model to its targets, wait for models of its sources, merge them,
+perhaps evaluate, next round. It does none of this itself: it asks for it with actions, and learns of it by events.
+There is no clock, socket, thread or tensor here; `now` (seconds, any origin, never backwards) comes in with each event.
+
+Two numbers decide how it waits. `quorum` is how many models it waits for: None means all (*in step*), 0 means none
+(*free-running*). `patience_s` bounds the wait of the quorums between; None means learnt.
+
+In step, the inbox is keyed (peer, round) and a merge takes exactly its own round. Two rounds fit (`depth`), because a
+neighbor may be one round ahead of us, never two: it needs our model of this round before it goes on. Neighbors that
+take our models without sending any are held back by Acks instead. At the deadline we ask again for what is missing;
+only PeerDown, or a peer that has moved past the round, ends the wait. So without faults the members of every merge,
+and hence every bit of the result, depend on nothing but the seed.
+
+Free-running, and with any quorum between, the inbox holds the newest model of each peer and a merge empties it.
+
+A source that is down, gone or late gives no model, and its weight stays with the node itself: rows still sum to 1.
+When a peer comes back, both sides take it up again from the later of their two rounds. A node whose sources are all
+two rounds ahead of it (it was restarted) leaves out the rounds in between.
+
+State table: the phase, the one result event that it expects, and what follows.
+
+    NEW         Started    TRAINING
+    TRAINING    Trained    WAITING, and MERGING at once if enough is there
+    WAITING     (models)   MERGING; with nothing to merge, as after Merged
+    MERGING     Merged     EVALUATING if due, else the next round: TRAINING, HOLDING, or the end
+    EVALUATING  Evaluated  the next round
+    HOLDING     (Acks)     TRAINING, once our targets have room for another model
+    CLOSING     Evaluated  SAVING: the whole test set, after the last round or a Stopped
+    SAVING      Saved      LEAVING if a target still needs our last model, else DONE
+    LEAVING     (Byes)     DONE
+    DONE                   every event is ignored
+
+Received, SendDropped, Woke, PeerUp, PeerDown and Stopped may come in any phase, Failed in any that expects a result.
+A result event out of turn raises LocalError. Nothing that a peer sends raises anything.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from gossipnet.errors import LocalError
+from gossipnet.events import (
+    Action,
+    Evaluate,
+    Evaluated,
+    Event,
+    Failed,
+    Finish,
+    Member,
+    Merge,
+    Merged,
+    PeerDown,
+    PeerUp,
+    Received,
+    Report,
+    Save,
+    Saved,
+    Send,
+    SendDropped,
+    Started,
+    Stopped,
+    Train,
+    Trained,
+    Woke,
+)
+from gossipnet.model import Snapshot
+from gossipnet.patience import Patience
+from gossipnet.topology import Neighborhood, Row
+from gossipnet.wire import Ack, Ask, Body, Bye, Hello, Message, Offer, Reason, Refusal
+
+ASK_AGAIN_S = 1.0  # first repetition of an Ask; doubled each time, a model that is merely slow costs a few bytes
+ASK_AGAIN_AT_MOST_S = 8.0
+
+
+class Phase(Enum):
+    NEW = "new"
+    TRAINING = "training"
+    WAITING = "waiting"
+    MERGING = "merging"
+    EVALUATING = "evaluating"
+    HOLDING = "holding"
+    CLOSING = "closing"
+    SAVING = "saving"
+    LEAVING = "leaving"
+    DONE = "done"
+
+
+EXPECTED: Mapping[Phase, type[Any]] = {
+    Phase.NEW: Started,
+    Phase.TRAINING: Trained,
+    Phase.MERGING: Merged,
+    Phase.EVALUATING: Evaluated,
+    Phase.CLOSING: Evaluated,
+    Phase.SAVING: Saved,
+}
+_RESULTS = (Started, Trained, Merged, Evaluated, Saved)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """What a node needs to know besides its neighborhood."""
+
+    rounds: int
+    local_steps: int
+    digest: bytes  # of the ModelSpec
+    samples: int = 1  # training samples of this node, told to its neighbors
+    session: int = 1  # larger at each start of the same node
+    quorum: int | None = None  # None = all, in step; 0 = free-running
+    patience_s: float | None = None  # None = learnt; of no effect in step
+    depth: int = 2  # rounds that the inbox takes, snapshots that we keep
+    max_age: int = 0  # free-running: refuse models more than this many rounds behind ours; 0 = never
+    evaluate_every: int = 0  # rounds; 0 = only at the end
+    evaluates: bool = True  # False: somebody else measures for the swarm
+
+
+@dataclass(slots=True)
+class Peer:
+    """What a node knows of one neighbor."""
+
+    up: bool = False  # the link is there
+    expected: bool = True  # waiting for it will end: it is up, or has not been there yet
+    session: int = 0  # 0: nothing heard yet
+    round: int = 0  # the furthest round that it is known to work on
+    merged: int = 0  # the furthest round that it is known to have merged
+    newest: int = 0  # the newest round of it that was admitted
+    awaited_from: int = 1  # in step: the first round whose model we wait for
+    last: int | None = None  # its last round, once it has said goodbye
+    foreign: bool = False  # its model has another spec
+
+
+class Node:
+    """One node. Feed `handle` every event; carry out every action that it returns; feed Woke at `deadline`."""
+
+    def __init__(self, neighborhood: Neighborhood, config: NodeConfig) -> None:
+        self.neighborhood = neighborhood
+        self.config = config
+        self.phase = Phase.NEW
+        self.round = 0  # the round worked on; 0 before the first
+        self.merged = 0  # the last round that is done
+        self.age = 0  # local steps folded into the model
+        self.steps = 0  # local steps done here
+        self.deadline: float | None = None
+        self.peers = {peer: Peer() for peer in neighborhood.peers}
+        self.refused: Counter[Reason] = Counter()
+        self.dropped_sends = 0
+        self.patience = Patience()
+        self._inbox: dict[tuple[int, int], Snapshot] = {}
+        self._own: dict[int, Snapshot] = {}
+        self._loss = 0.0
+        self._members: tuple[Member, ...] = ()
+        self._since = 0.0  # when the wait of this round began
+        self._wait_s = 0.0
+        self._ask_every_s = ASK_AGAIN_S
+        self._stopping = False
+        self._now = 0.0
+        self._out: list[Action] = []
+
+    @property
+    def in_step(self) -> bool:
+        return self.config.quorum is None
+
+    @property
+    def inbox_size(self) -> int:
+        """Models held; never more than sources x depth."""
+        return len(self._inbox)
+
+    def handle(self, event: Event, now: float) -> list[Action]:
+        """The actions that follow from `event` at time `now`, in order.
+
+        Raises LocalError, and nothing else, if the driver breaks the contract.
+        """
+        self._now = now
+        if self.phase is Phase.DONE:
+            return []
+        if isinstance(event, _RESULTS) and not isinstance(event, EXPECTED.get(self.phase, ())):
+            raise LocalError(f"{type(event).__name__} while {self.phase.value}: {self._expectation()}")
+        react = _REACTIONS.get(type(event))
+        if react is None:
+            raise LocalError(f"{event!r} is no event")
+        self._out = []
+        react(self, event)
+        return self._out
+
+    # --- results of our own actions ---------------------------------------------------------------------------
+
+    def _started(self, _: Started) -> None:
+        self._report("started")
+        self._next_round()
+
+    def _trained(self, event: Trained) -> None:
+        self.age += event.steps
+        self.steps += event.steps
+        self._loss = event.loss
+        if self._stopping:
+            self._close()
+            return
+        self._own[self.round] = event.snapshot
+        self._own.pop(self.round - self.config.depth, None)
+        for peer in self._row().targets:
+            self._offer(peer, self.round)
+        self.phase = Phase.WAITING
+        self._since = self._now
+        self._ask_every_s = ASK_AGAIN_S
+        self._merge_if_ready()
+        self._set_deadline()
+
+    def _merged(self, event: Merged) -> None:
+        self.age = max([self.age, *(m.snapshot.age for m in self._members)])
+        self._round_done(event.numbers)
+
+    def _evaluated(self, event: Evaluated) -> None:
+        if self.phase is Phase.CLOSING:
+            self._report("finished", event.numbers)
+            self.phase = Phase.SAVING
+            self._out.append(Save(self.merged))
+            return
+        self._report("evaluated", event.numbers)
+        self._next_round()
+
+    def _saved(self, _: Saved) -> None:
+        self.phase = Phase.LEAVING
+        self._ask_every_s = ASK_AGAIN_S
+        self._leave_if_done()
+        self._set_deadline()
+
+    def _failed(self, event: Failed) -> None:
+        if self.phase not in EXPECTED or self.phase is Phase.NEW:
+            raise LocalError(f"Failed while {self.phase.value}: no action is under way")
+        self._report("failed", {"error": event.error})
+        self._say_goodbye()
+        self._finish(event.error)
+
+    # --- the course of a round ---------------------------------------------------------------------------------
+
+    def _next_round(self) -> None:
+        """Go on to the round after `merged`, or later if all our sources are further; or to the end."""
+        following = self._following_round()
+        if self._stopping or following > self.config.rounds:
+            self._close()
+            return
+        self.round = following
+        self.phase = Phase.HOLDING
+        self._since = self._now
+        self._ask_every_s = ASK_AGAIN_S
+        self._train_if_room()
+        self._set_deadline()
+
+    def _following_round(self) -> int:
+        following = self.merged + 1
+        if not self.in_step:
+            return following
+        ahead = [p.round for p in map(self.peers.__getitem__, self._sources()) if p.up and self._reachable(p)]
+        # A source may be `depth` rounds past our last Ack by right. And the nearest counts, not the furthest: one
+        # neighbor that lies about its round moves nobody.
+        return min(ahead) if ahead and min(ahead) > self.merged + self.config.depth else following
+
+    def _train_if_room(self) -> None:
+        """Start the round once no target would have to refuse its model; only in step is there such a bound."""
+        if self.phase is Phase.HOLDING and not self._full_targets():
+            self.phase = Phase.TRAINING
+            self._out.append(Train(self.round, self.config.local_steps))
+
+    def _full_targets(self) -> list[int]:
+        if not self.in_step:
+            return []
+        oldest = self.round - self.config.depth
+        return [t for t in self._row().targets if self._keeps_step(t) and self.peers[t].merged < oldest]
+
+    def _merge_if_ready(self) -> None:
+        if self.phase is not Phase.WAITING or not self._enough():
+            return
+        weights = dict(self._row().weights)
+        self._members = tuple(
+            Member(peer, weights[peer], self._inbox.pop(key)) for peer, key in sorted(self._arrived().items())
+        )
+        self._wait_s = self._now - self._since
+        if not self._members:
+            self._round_done({})
+            return
+        self.phase = Phase.MERGING
+        own_weight = max(0.0, 1.0 - math.fsum(m.weight for m in self._members))
+        self._out.append(Merge(self.round, own_weight, self.age, self._members))
+
+    def _arrived(self) -> dict[int, tuple[int, int]]:
+        """The sources of this round whose model is here, and its key in the inbox."""
+        keys = {peer: (peer, self.round if self.in_step else 0) for peer, _ in self._row().weights}
+        return {peer: key for peer, key in keys.items() if key in self._inbox}
+
+    def _missing(self) -> list[int]:
+        """The sources of this round that we wait for."""
+        arrived = self._arrived()
+        return [
+            p
+            for p, _ in self._row().weights
+            if p not in arrived and self._reachable(self.peers[p]) and (not self.in_step or self._keeps_step(p))
+        ]
+
+    def _enough(self) -> bool:
+        missing = self._missing()
+        if self.in_step or not missing:
+            return not missing
+        quorum = self.config.quorum or 0
+        return len(self._arrived()) >= quorum or self._patience_over(missing)
+
+    def _patience_over(self, missing: list[int]) -> bool:
+        until = self._patient_until(missing)
+        return until is not None and self._now >= until
+
+    def _patient_until(self, missing: list[int]) -> float | None:
+        """When the last of the missing is late; None while that is not known."""
+        if self.config.patience_s is not None:
+            return self._since + self.config.patience_s
+        waits = [self.patience.of(p) for p in missing]
+        known = [w for w in waits if w is not None]
+        return self._since + max(known) if len(known) == len(waits) else None
+
+    def _round_done(self, numbers: Mapping[str, Any]) -> None:
+        self.merged = self.round
+        members = self._members
+        lag = sum(self.round - m.snapshot.round for m in members)
+        self._report(
+            "merged",
+            {
+                "loss": self._loss,
+                "age": self.age,
+                "steps": self.steps,
+                "merged": len(members),
+                "staleness": lag / len(members) if members else 0.0,
+                "wait_s": self._wait_s,
+                "neighbors_up": sum(p.up for p in self.peers.values()),
+                **numbers,
+            },
+        )
+        self._members = ()
+        self._forget_round()
+        if self.merged == self.config.rounds:
+            self._say_goodbye()
+        else:
+            self._acknowledge()
+        every = self.config.evaluate_every
+        if every and self.config.evaluates and (self.merged % every == 0 or self.merged == self.config.rounds):
+            self.phase = Phase.EVALUATING
+            self._out.append(Evaluate(self.merged, final=False))
+        else:
+            self._next_round()
+
+    def _forget_round(self) -> None:
+        if self.in_step:
+            self._inbox = {key: s for key, s in self._inbox.items() if key[1] > self.merged}
+
+    def _acknowledge(self) -> None:
+        """Tell the sources that will not hear it from our next offer."""
+        offered = self.neighborhood.at(self.merged + 1).targets
+        if self.in_step:
+            for peer in self._sources():
+                if peer not in offered:
+                    self._send(peer, Ack(self.merged))
+
+    # --- the end -----------------------------------------------------------------------------------------------
+
+    def _close(self) -> None:
+        """Measure and save what we have. On an early end the neighbors hear of it first."""
+        if self._stopping:
+            self._say_goodbye()
+        self.round = self.merged
+        self.deadline = None
+        if self.config.evaluates:
+            self.phase = Phase.CLOSING
+            self._out.append(Evaluate(self.merged, final=True))
+        else:
+            self.phase = Phase.SAVING
+            self._out.append(Save(self.merged))
+
+    def _say_goodbye(self) -> None:
+        for peer in self.peers:
+            self._send(peer, Bye(self.merged))
+
+    def _leave_if_done(self) -> None:
+        if self.phase is Phase.LEAVING and (self._stopping or not self._needing_us()):
+            self._finish(None)
+
+    def _needing_us(self) -> list[int]:
+        """Targets that have not merged our last model yet. Free-running owes nobody anything."""
+        if not self.in_step:
+            return []
+        owed = {t for row in self.neighborhood.rows for t in row.targets}
+        return [t for t in sorted(owed) if self._keeps_step(t) and self.peers[t].merged < self.merged]
+
+    def _finish(self, error: str | None, bad_input: bool = False) -> None:
+        self.phase = Phase.DONE
+        self.deadline = None
+        self._inbox.clear()
+        self._own.clear()
+        self._out.append(Finish(error, bad_input))
+
+    def _stopped(self, _: Stopped) -> None:
+        self._stopping = True
+        if self.phase in (Phase.WAITING, Phase.HOLDING):
+            self._close()
+        elif self.phase is Phase.NEW:
+            self._finish(None)
+        self._leave_if_done()
+
+    # --- what comes in -----------------------------------------------------------------------------------------
+
+    def _received(self, event: Received) -> None:
+        message = event.message
+        if isinstance(message, Refusal):
+            self._refuse(message.reason, message.sender)
+            return
+        peer = self.peers.get(message.sender)
+        if peer is None:
+            self._refuse(Reason.STRANGER, message.sender)
+        elif message.session < peer.session:
+            self._refuse(Reason.SESSION, message.sender)
+        else:
+            if message.session > peer.session:
+                self._new_session(message.sender, peer, message.session)
+            self._read(message.sender, peer, message.body, event.snapshot)
+            self._progress()
+
+    def _read(self, sender: int, peer: Peer, body: Body, snapshot: Snapshot | None) -> None:
+        match body:
+            case Hello():
+                self._hello(sender, peer, body)
+            case Offer():
+                self._offered(sender, peer, body, snapshot)
+            case Ask():
+                self._asked(sender, body.round)
+            case Ack():
+                peer.merged = max(peer.merged, body.round)
+                self._works_on(peer, body.round + 1)
+            case Bye():
+                peer.last = body.round
+                peer.merged = max(peer.merged, body.round)
+
+    def _hello(self, sender: int, peer: Peer, hello: Hello) -> None:
+        if hello.digest != self.config.digest:
+            self._refuse(Reason.SPEC, sender)
+            if not peer.foreign:
+                peer.foreign = True
+                self._report("spec_mismatch", {"peer": sender, "digest": hello.digest.hex()})
+            self._give_up_on_foreign(sender, peer)
+            return
+        self._works_on(peer, hello.round)
+
+    def _give_up_on_foreign(self, sender: int, peer: Peer) -> None:
+        """A neighbor that was started with another model, before anything was merged, is the operator's mistake.
+
+        Both sides end, each after its own Hello is out, so that both can name it. Later it is only a refusal:
+        nobody who turns up can end a running swarm.
+        """
+        if peer.foreign and peer.up and self.merged == 0:
+            self._finish(
+                f"node {sender} runs a model of another shape than ours ({self.config.digest.hex()}): "
+                "start all nodes from the same experiment file",
+                bad_input=True,
+            )
+
+    def _works_on(self, peer: Peer, round: int) -> None:
+        """The peer works on `round`: it has merged the one before, and keeps no model older than that."""
+        peer.round = max(peer.round, round)
+        peer.merged = max(peer.merged, round - 1)
+        if round >= self.round + 2:
+            peer.awaited_from = max(peer.awaited_from, round - 1)
+
+    def _offered(self, sender: int, peer: Peer, offer: Offer, snapshot: Snapshot | None) -> None:
+        reason = self._fault(sender, peer, offer)
+        if reason is not Reason.SPEC:
+            self._works_on(peer, offer.round)
+        if snapshot is None and reason is None:
+            reason = Reason.LENGTH
+        if reason is not None:
+            self._refuse(reason, sender)
+            return
+        assert snapshot is not None
+        peer.newest = max(peer.newest, offer.round)
+        self._inbox[sender, offer.round if self.in_step else 0] = snapshot
+        waited = self.phase in (Phase.WAITING, Phase.MERGING, Phase.EVALUATING)
+        self.patience.observe(sender, self._now - self._since if waited else 0.0)
+
+    def _fault(self, sender: int, peer: Peer, offer: Offer) -> Reason | None:
+        if offer.digest != self.config.digest or peer.foreign:
+            return Reason.SPEC
+        if offer.round < 1:
+            return Reason.STALE
+        if all(sender != p for p, _ in self.neighborhood.at(offer.round).weights):
+            return Reason.UNEXPECTED
+        return self._fault_in_step(sender, offer) if self.in_step else self._fault_newest(peer, offer)
+
+    def _fault_in_step(self, sender: int, offer: Offer) -> Reason | None:
+        if offer.round <= self.merged or offer.round < self.round:
+            return Reason.STALE
+        if offer.round >= max(self.merged + 1, self.round) + self.config.depth:
+            return Reason.AHEAD
+        if (sender, offer.round) in self._inbox or self._is_member(sender, offer.round):
+            return Reason.DUPLICATE
+        return None
+
+    def _is_member(self, sender: int, round: int) -> bool:
+        return any(m.peer == sender and m.snapshot.round == round for m in self._members)
+
+    def _fault_newest(self, peer: Peer, offer: Offer) -> Reason | None:
+        if offer.round <= peer.newest:
+            return Reason.DUPLICATE if offer.round == peer.newest else Reason.STALE
+        if self.config.max_age and offer.round < self.round - self.config.max_age:
+            return Reason.STALE
+        return None
+
+    def _asked(self, sender: int, round: int) -> None:
+        self._greet(sender)  # it may want our model, or only to know how far we are
+        if round in self._own and sender in self.neighborhood.at(round).targets:
+            self._offer(sender, round)
+
+    def _refuse(self, reason: Reason, sender: int | None) -> None:
+        self.refused[reason] += 1
+        count = self.refused[reason]
+        if count & (count - 1) == 0:  # 1, 2, 4, 8, ...: a flood of rubbish is no flood of reports
+            numbers: dict[str, Any] = {"reason": str(reason), "count": count}
+            self._report("refused", numbers | ({"peer": sender} if sender in self.peers else {}))
+
+    # --- links -------------------------------------------------------------------------------------------------
+
+    def _peer_up(self, event: PeerUp) -> None:
+        peer = self._peer(event.peer)
+        if peer.up:
+            return
+        peer.up = True
+        if not peer.expected:  # it was down: take it up from the later of our two rounds
+            peer.expected = True
+            peer.awaited_from = max(peer.awaited_from, self.round, peer.round)
+        self._report("peer_up", {"peer": event.peer})
+        self._greet(event.peer)
+        if self.round in self._own and event.peer in self._row().targets:
+            self._offer(event.peer, self.round)
+        self._give_up_on_foreign(event.peer, peer)
+        self._progress()
+
+    def _peer_down(self, event: PeerDown) -> None:
+        peer = self._peer(event.peer)
+        if peer.up:
+            self._report("peer_down", {"peer": event.peer})
+        peer.up = peer.expected = False
+        self._progress()
+
+    def _new_session(self, sender: int, peer: Peer, session: int) -> None:
+        """The peer's process was started (again): what we knew of it is void."""
+        if peer.session:
+            self._inbox = {key: s for key, s in self._inbox.items() if key[0] != sender}
+            peer.round = peer.merged = peer.newest = 0
+            peer.awaited_from = max(1, self.round)
+            peer.last, peer.foreign = None, False
+        peer.session = session
+
+    def _send_dropped(self, event: SendDropped) -> None:
+        self._peer(event.message.receiver)
+        self.dropped_sends += 1  # an offer will be asked for again; the rest is repeated on the next occasion
+
+    def _woke(self, _: Woke) -> None:
+        if self.deadline is None or self._now < self.deadline:
+            return
+        self._progress()
+        if self.deadline is not None and self._now >= self.deadline:
+            for peer in self._laggards():
+                self._send(peer, Ask(self.round))
+            self._ask_every_s = min(2 * self._ask_every_s, ASK_AGAIN_AT_MOST_S)
+            self.deadline = self._now + self._ask_every_s
+
+    def _progress(self) -> None:
+        """Something changed that we may have waited for."""
+        self._merge_if_ready()
+        self._train_if_room()
+        self._leave_if_done()
+        self._set_deadline()
+
+    def _set_deadline(self) -> None:
+        """Ask again in a while, if there is somebody to ask; with a quorum, no longer than our patience lasts."""
+        if not self._laggards():
+            self.deadline = None
+            return
+        if self.phase is Phase.WAITING and not self.in_step:
+            self.deadline = self._patient_until(self._missing())
+        elif self.deadline is None:
+            self.deadline = self._now + self._ask_every_s
+
+    def _laggards(self) -> list[int]:
+        """Whom the present phase waits for."""
+        wait: Callable[[], list[int]] | None = {
+            Phase.WAITING: self._missing,
+            Phase.HOLDING: self._full_targets,
+            Phase.LEAVING: self._needing_us,
+        }.get(self.phase)
+        return wait() if wait else []
+
+    # --- small things ------------------------------------------------------------------------------------------
+
+    def _row(self) -> Row:
+        return self.neighborhood.at(max(1, self.round))
+
+    def _sources(self) -> list[int]:
+        return sorted({p for row in self.neighborhood.rows for p, _ in row.weights})
+
+    def _reachable(self, peer: Peer) -> bool:
+        """A model of it may still come."""
+        return peer.expected and not peer.foreign and (peer.last is None or peer.last >= self.round)
+
+    def _keeps_step(self, number: int) -> bool:
+        """In step, we wait for this peer in this round."""
+        peer = self.peers[number]
+        return self._reachable(peer) and peer.awaited_from <= self.round
+
+    def _peer(self, number: int) -> Peer:
+        if number not in self.peers:
+            raise LocalError(f"node {number} is no neighbor of node {self.neighborhood.node}")
+        return self.peers[number]
+
+    def _expectation(self) -> str:
+        expected = EXPECTED.get(self.phase)
+        return f"expected {expected.__name__}" if expected else "no action is under way"
+
+    def _greet(self, peer: int) -> None:
+        done = self.phase in (Phase.CLOSING, Phase.SAVING, Phase.LEAVING)
+        self._send(peer, Hello(self.merged + 1 if done else max(1, self.round), self.config.digest))
+
+    def _offer(self, peer: int, round: int) -> None:
+        own = self._own[round]
+        self._send(peer, Offer(own.round, own.age, own.samples, own.digest), own)
+
+    def _send(self, peer: int, body: Body, snapshot: Snapshot | None = None) -> None:
+        if self.peers[peer].up:
+            self._out.append(Send(Message(self.neighborhood.node, peer, self.config.session, body), snapshot))
+
+    def _report(self, event: str, numbers: Mapping[str, Any] | None = None) -> None:
+        self._out.append(Report(event, max(1, self.round), numbers or {}))
+
+
+_REACTIONS: Mapping[type[Any], Callable[[Node, Any], None]] = {
+    Started: Node._started,
+    Trained: Node._trained,
+    Merged: Node._merged,
+    Evaluated: Node._evaluated,
+    Saved: Node._saved,
+    Failed: Node._failed,
+    Received: Node._received,
+    SendDropped: Node._send_dropped,
+    Woke: Node._woke,
+    PeerUp: Node._peer_up,
+    PeerDown: Node._peer_down,
+    Stopped: Node._stopped,
+}

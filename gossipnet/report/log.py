@@ -1,0 +1,212 @@
+"""The log of a run while it goes on: every report to metrics.jsonl, and in the end the summary and the page."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gossipnet.report.metrics import Metrics, Recorder
+from gossipnet.report.page import write_page
+from gossipnet.report.summary import Summary, rounds_to_accuracy
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeResult:
+    """What one node came to. A node that did not finish has an `error`."""
+
+    node: int
+    error: str | None = None
+    bad_input: bool = False
+    digest: str | None = None  # hex of its final vector
+    accuracy: float | None = None  # on the whole test set
+    steps: int = 0
+    bytes_sent: int = 0
+    messages_sent: int = 0
+    refused: Mapping[str, int] = field(default_factory=dict)
+    evaluation_s: float = 0.0
+    peak_rss_bytes: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Times:
+    """Seconds of a run; what a world does not have is None."""
+
+    wall_s: float | None = None
+    startup_s: float | None = None
+    evaluation_s: float | None = None
+    virtual_s: float | None = None
+
+
+class Spread:
+    """sqrt(mean_i |x_i - mean|^2) of vectors that come one at a time, in memory for two of them.
+
+    Sums are taken of differences to the first vector: near consensus the plain sums of squares would cancel.
+    """
+
+    def __init__(self) -> None:
+        self.n = 0
+        self._first: NDArray[np.float64] | None = None
+        self._sum: NDArray[np.float64] | None = None
+        self._squares = 0.0
+
+    def add(self, vector: NDArray[np.float32]) -> None:
+        """`vector`: (d,)."""
+        if self._first is None or self._sum is None:
+            self._first = vector.astype(np.float64)
+            self._sum = np.zeros_like(self._first)
+        difference = vector - self._first
+        self._sum += difference
+        self._squares += float(difference @ difference)
+        self.n += 1
+
+    def distance(self) -> float:
+        if self._sum is None:
+            return math.nan
+        mean = self._sum / self.n
+        return math.sqrt(max(0.0, self._squares / self.n - float(mean @ mean)))
+
+    def mean(self) -> NDArray[np.float64]:
+        """The mean vector, (d,) float64."""
+        assert self._first is not None
+        assert self._sum is not None
+        return self._first + self._sum / self.n
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a node hands in when it is evaluated: its vector or a sample of it, and the variance of each weight tensor."""
+
+    vector: NDArray[np.float32]  # (m,), the same coordinates for all nodes
+    scale: float  # d / m
+    variances: Mapping[str, float]
+
+
+class RunLog:
+    """Writes the run folder of one run, in either world."""
+
+    def __init__(self, folder: Path, nodes: int, measured: Iterable[int]) -> None:
+        self.folder = folder
+        self._recorder = Recorder(folder / "metrics.jsonl")
+        self._nodes = nodes
+        self._measured = set(measured)
+        self._samples: dict[int, dict[int, Sample]] = {}
+        self._start: dict[str, float] = {}
+        self._spreads: dict[int, tuple[Spread, list[Mapping[str, float]]]] = {}
+        self._scales: dict[int, float] = {}
+
+    def write(self, time_s: float, node: int | None, event: str, round: int, numbers: Mapping[str, Any]) -> None:
+        """One line of metrics.jsonl."""
+        self._recorder.write({"time_s": round_time(time_s), "node": node, "event": event, "round": round, **numbers})
+
+    def write_topology(self, topology: Mapping[str, Any]) -> None:
+        (self.folder / "topology.json").write_text(json.dumps(topology) + "\n")
+
+    def write_partition(self, classes: list[Any], counts: list[list[int]]) -> None:
+        """How many samples of each class each node holds."""
+        (self.folder / "partition.json").write_text(json.dumps({"classes": classes, "counts": counts}) + "\n")
+
+    def measure(self, time_s: float, node: int, round: int, sample: Sample) -> None:
+        """A node's sample after `round` (0: before the first). The last of a round makes its `consensus` line."""
+        spread, variances = self._spreads.setdefault(round, (Spread(), []))
+        spread.add(sample.vector)
+        variances.append(sample.variances)
+        self._scales[round] = sample.scale
+        self._consensus_if_complete(time_s, round)
+
+    def forget(self, time_s: float, node: int) -> None:
+        """That node will hand in nothing more."""
+        self._measured.discard(node)
+        for round in sorted(self._spreads):
+            self._consensus_if_complete(time_s, round)
+
+    def _consensus_if_complete(self, time_s: float, round: int) -> None:
+        spread, variances = self._spreads[round]
+        if spread.n < len(self._measured):
+            return
+        del self._spreads[round]
+        means = {name: float(np.mean([v[name] for v in variances])) for name in variances[0]}
+        if round == 0:
+            self._start = means
+            return
+        ratios = {name: mean / self._start[name] for name, mean in means.items() if self._start.get(name)}
+        self.write(
+            time_s,
+            None,
+            "consensus",
+            round,
+            {
+                "consensus_distance": spread.distance() * math.sqrt(self._scales.pop(round)),
+                "nodes": spread.n,
+                "variance_ratios": ratios,
+            },
+        )
+
+    def close(
+        self,
+        fixed: Mapping[str, Any],
+        results: list[NodeResult],
+        times: Times,
+        consensus_distance: float | None,
+        mean_model_accuracy: float | None,
+    ) -> Summary:
+        """Write summary.json and report.html, and return the summary. `fixed` are the keys known from the start."""
+        self._recorder.close()
+        metrics = Metrics.from_file(self.folder / "metrics.jsonl")
+        summary = summarize(fixed, results, times, metrics, consensus_distance, mean_model_accuracy)
+        (self.folder / "summary.json").write_text(summary.to_json() + "\n")
+        write_page([self.folder], self.folder / "report.html")
+        return summary
+
+
+def summarize(
+    fixed: Mapping[str, Any],
+    results: list[NodeResult],
+    times: Times,
+    metrics: Metrics,
+    consensus_distance: float | None,
+    mean_model_accuracy: float | None,
+) -> Summary:
+    """The summary of a run. Means are over the nodes that finished; a node that did not is in `left`."""
+    finished = [r for r in results if r.error is None]
+    accuracies = np.array([r.accuracy for r in finished if r.accuracy is not None])
+    updates = sum(r.steps for r in results)
+    refused: Counter[str] = Counter()
+    for result in results:
+        refused.update(result.refused)
+    sent = sum(r.bytes_sent for r in results)
+    memory = [r.peak_rss_bytes for r in finished if r.peak_rss_bytes is not None]
+    busy_s = (times.wall_s or 0.0) - (times.startup_s or 0.0) - (times.evaluation_s or 0.0)
+    return Summary(
+        **fixed,
+        wall_s=times.wall_s,
+        startup_s=times.startup_s,
+        evaluation_s=times.evaluation_s,
+        virtual_s=times.virtual_s,
+        node_updates=updates,
+        node_updates_per_s=updates / busy_s if busy_s > 0 else None,
+        mean_accuracy=float(accuracies.mean()) if accuracies.size else None,
+        min_accuracy=float(accuracies.min()) if accuracies.size else None,
+        std_accuracy=float(accuracies.std()) if accuracies.size else None,
+        mean_model_accuracy=mean_model_accuracy,
+        evaluated_nodes=int(accuracies.size),
+        consensus_distance=consensus_distance,
+        bytes_sent=sent,
+        bytes_per_node_round=sent / (fixed["nodes"] * fixed["rounds"]),
+        messages_sent=sum(r.messages_sent for r in results),
+        messages_refused=dict(sorted(refused.items())),
+        peak_rss_bytes_per_node=float(np.mean(memory)) if memory else None,
+        rounds_to_accuracy=rounds_to_accuracy(metrics),
+        digests={str(r.node): r.digest for r in finished if r.digest is not None},
+        left=tuple(sorted(r.node for r in results if r.error is not None)),
+    )
+
+
+def round_time(time_s: float) -> float:
+    """To the microsecond: what is below that is noise, and in a file only digits."""
+    return round(time_s, 6)

@@ -1,0 +1,98 @@
+"""From an experiment to what one node trains with: the same steps, in the same order, in both worlds."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gossipnet.codec import make_codec
+from gossipnet.data.models import make_model
+from gossipnet.data.partition import partition
+from gossipnet.data.task import Task
+from gossipnet.errors import BadInput
+from gossipnet.merge import make_merge
+from gossipnet.model import ModelSpec
+from gossipnet.node import NodeConfig
+from gossipnet.streams import SWARM, generator, seed_of
+from gossipnet.training.trainer import Trainer, TrainerConfig
+
+if TYPE_CHECKING:
+    from gossipnet.config import Experiment
+
+
+def split(experiment: "Experiment", task: Task) -> list[NDArray[np.int64]]:
+    """Which training samples each node holds. Raises BadInput."""
+    return partition(experiment.partition, task.train.targets, len(task.train), experiment.nodes, experiment.seed)
+
+
+def build_trainer(experiment: "Experiment", node: int, task: Task, part: NDArray[np.int64]) -> Trainer:
+    """The trainer of one node. Raises BadInput if the model does not fit the experiment."""
+    config = TrainerConfig(
+        seed=experiment.seed,
+        node=node,
+        batch_size=experiment.batch_size,
+        lr=experiment.lr,
+        optimizer=experiment.optimizer,
+        buffers=experiment.buffers,
+        evaluate_samples=experiment.evaluate_samples,
+    )
+    trainer = Trainer(
+        task,
+        lambda: make_model(experiment.model, task),
+        part,
+        make_merge(experiment.merge),
+        config,
+        init_seed=seed_of(experiment.seed, node if experiment.init == "own" else SWARM, "init"),
+        device=pick_device(experiment.device),
+    )
+    check_payload(experiment, trainer.spec)
+    return trainer
+
+
+def check_payload(experiment: "Experiment", spec: ModelSpec) -> None:
+    """Raise BadInput for a model that is too large to be pushed."""
+    size = make_codec(experiment.codec).payload_bytes(spec.numel)
+    if size > experiment.push_bytes and experiment.nodes > 1:
+        raise BadInput(
+            f"the model takes {size:,} bytes in codec {experiment.codec}, more than exchange.push_bytes="
+            f"{experiment.push_bytes:,}: raise it (up to 1,048,576) or use a smaller codec or model"
+        )
+
+
+def node_config(experiment: "Experiment", node: int, trainer: Trainer, session: int) -> NodeConfig:
+    """What the node of that trainer needs to know."""
+    return NodeConfig(
+        rounds=experiment.rounds,
+        local_steps=experiment.local_steps,
+        digest=trainer.spec.digest,
+        samples=trainer.n_samples,
+        session=session,
+        quorum=None if experiment.quorum == "all" else int(experiment.quorum),
+        patience_s=None if experiment.patience == "learnt" else float(experiment.patience),
+        depth=experiment.depth,
+        max_age=experiment.max_age,
+        evaluate_every=experiment.evaluate_every or max(1, experiment.rounds // 10),
+        evaluates=node in evaluated_nodes(experiment),
+    )
+
+
+def evaluated_nodes(experiment: "Experiment") -> set[int]:
+    """The nodes whose accuracy is measured: all, or as many as `report.evaluate_nodes`, drawn by the seed."""
+    nodes = experiment.nodes
+    if nodes <= experiment.evaluate_nodes:
+        return set(range(nodes))
+    drawn = generator(experiment.seed, SWARM, "evaluated").choice(nodes, experiment.evaluate_nodes, replace=False)
+    return {int(node) for node in drawn}
+
+
+def pick_device(text: str) -> torch.device:
+    """`auto` is a GPU if there is one. Raises BadInput for a device that this machine does not have."""
+    if text == "auto":
+        text = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    device = torch.device(text)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise BadInput(
+            f"swarm.device: got {text!r}, this machine has {torch.cuda.device_count()} CUDA devices: use cpu"
+        )
+    return device
