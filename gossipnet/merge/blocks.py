@@ -103,13 +103,15 @@ class Results:
             return vectors.new_empty(d)
         memory = self._take(d, vectors.dtype)
         array = memory.numpy()  # every tensor on it, views too, keeps this object alive; torch tells of no such thing
-        weakref.finalize(array, self._idle.append, memory).atexit = False
+        weakref.finalize(array, self._keep, memory).atexit = False
         return torch.from_numpy(array)
+
+    def _keep(self, memory: Tensor) -> None:
+        self._idle[:] = [memory]  # one step for the interpreter: results may die in any thread
 
     def _take(self, d: int, dtype: torch.dtype) -> Tensor:
         try:
             memory = self._idle.pop()
         except IndexError:
             return torch.empty(d, dtype=dtype)
-        self._idle.clear()
         return memory if memory.shape == (d,) and memory.dtype == dtype else torch.empty(d, dtype=dtype)

@@ -35,33 +35,31 @@ def sign_aligned(trim: float = 0.0, elect: str = "mass", scope: bool = True) -> 
         if len(group.vectors) == 1:
             return results.like(group.vectors).copy_(group.vectors[0])
         weights = group.weights[1:].to(group.vectors.dtype)
+        steps = weights * weights.sum()
         least = _thresholds(group.vectors, trim) if trim else None
 
         def align(rows: Tensor, scratch: Scratch, out: Tensor | None) -> Tensor:
-            return _align(rows, weights, least, elect, scratch, out)
+            elected, agreeing = _agree(rows, weights, least, elect, scratch)
+            total = torch.mv(agreeing.T, steps, out=scratch("total", rows.shape[1]))
+            share = torch.mv(agreeing.sign_().T, weights, out=scratch("share", rows.shape[1]))
+            total /= share.clamp_min_(torch.finfo(share.dtype).tiny)  # 0 / tiny where nobody won
+            return torch.addcmul(rows[0], total, elected, out=out)
 
         return combine(group, align, correction, results)
 
     return merge
 
 
-def _align(
-    rows: Tensor, weights: Tensor, least: Tensor | None, elect: str, scratch: Scratch, out: Tensor | None
-) -> Tensor:
-    """Own moved along the elected signs, for one block: rows (k+1, n), weights (k,), least (k, 1) or None -> (n,).
+def _agree(rows: Tensor, weights: Tensor, least: Tensor | None, elect: str, scratch: Scratch) -> tuple[Tensor, Tensor]:
+    """The elected signs (n,) and |x_j - own| of those who agree, 0 for the others, (k, n), of one block (k+1, n).
 
     Signs are multiplied with and clamped rather than compared: torch's comparisons and `where` cost ten times more.
     """
-    k, n = rows.shape[0] - 1, rows.shape[1]
-    deltas = torch.sub(rows[1:], rows[0], out=scratch("deltas", k, n))
+    deltas = torch.sub(rows[1:], rows[0], out=scratch("deltas", len(weights), rows.shape[1]))
     if least is not None:
         deltas *= deltas.abs() >= least
     elected = _elect(deltas, weights, elect, scratch)
-    agreeing = deltas.mul_(elected).relu_()  # |t_j| where j agrees, 0 where it dissents or has no say
-    total = torch.mv(agreeing.T, weights * weights.sum(), out=scratch("total", n))
-    share = torch.mv(agreeing.sign_().T, weights, out=scratch("share", n))
-    total /= share.clamp_min_(torch.finfo(share.dtype).tiny)  # 0 / tiny where nobody won
-    return torch.addcmul(rows[0], total, elected, out=out)
+    return elected, deltas.mul_(elected).relu_()
 
 
 def _elect(deltas: Tensor, weights: Tensor, elect: str, scratch: Scratch) -> Tensor:
