@@ -1,0 +1,17 @@
+"""What a run came to: reports, summary, tables and the HTML page."""
+
+from gossipnet.report.metrics import Metrics, Recorder
+from gossipnet.report.page import write_page
+from gossipnet.report.summary import THRESHOLDS, Summary, rounds_to_accuracy
+from gossipnet.report.tables import compare_table, summary_table
+
+__all__ = [
+    "THRESHOLDS",
+    "Metrics",
+    "Recorder",
+    "Summary",
+    "compare_table",
+    "rounds_to_accuracy",
+    "summary_table",
+    "write_page",
+]
