@@ -6,6 +6,7 @@
 `Row` and `Neighborhood` are all that a node needs; networkx is imported only when a graph is made.
 """
 
+from gossipnet.registry import also_decorator
 from gossipnet.topology import schedules  # noqa: F401  (registers its names)
 from gossipnet.topology.files import save
 from gossipnet.topology.graph import Edge, Topology
@@ -15,6 +16,7 @@ from gossipnet.topology.named import topologies
 from gossipnet.topology.row import Neighborhood, Row
 
 topology = topologies.register
+also_decorator(__name__, topologies)
 
 __all__ = [
     "Edge",

@@ -32,7 +32,7 @@ def facts(topology: Topology) -> dict[str, Any]:
         "diameter_exact": exact,
         "mixing": topology.mixing,
         "spectral_gap": spectrum.gap,
-        "smallest_eigenvalue": spectrum.smallest,
+        "smallest_eigenvalue": spectrum.smallest if topology.period == 1 else None,
         "rounds_to_tenth": None if math.isinf(rounds) else int(rounds),
         "warnings": warnings(topology, graph),
     }
@@ -53,10 +53,7 @@ def describe(topology: Topology) -> str:
         ("diameter", f"{'' if f['diameter_exact'] else 'at least '}{f['diameter']}"),
         ("mixing", "its own weights" if topology.given_weights else f["mixing"]),
         ("spectral gap", f"{f['spectral_gap']:.6g}" + (" per round" if f["period"] > 1 else "")),
-        (
-            "smallest eigenvalue",
-            f"{round(f['smallest_eigenvalue'], 4) + 0.0:.4f}" + (" of a period" if f["period"] > 1 else ""),
-        ),
+        *([("smallest eigenvalue", f"{round(f['smallest_eigenvalue'], 4) + 0.0:.4f}")] if f["period"] == 1 else []),
         ("agreement", "never" if rounds is None else f"{_counted(rounds, 'round')} to shrink disagreement tenfold"),
         *(("warning", text) for text in f["warnings"]),
     ]

@@ -4,6 +4,7 @@ W has the eigenvalue 1 (everybody agrees). Disagreement shrinks by |lambda_2|, t
 round. Of a schedule that is taken of the product of one period, and spread over its rounds as a geometric mean.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,18 +17,24 @@ if TYPE_CHECKING:
 
 DENSE_NODES = 2000  # LAPACK up to here: seconds; Lanczos above
 KRYLOV_STEPS = 150
-ZERO = 1e-12  # rounding: of a product that averages exactly, or of an eigenvalue that is 1
+ZERO = 1e-12  # what rounding leaves of a round that averages exactly
 
 Matvec = Callable[[np.ndarray], np.ndarray]
+Triples = tuple[np.ndarray, np.ndarray, np.ndarray]  # rows, columns, values of a sparse matrix
 
 
 @dataclass(frozen=True)
 class Spectrum:
-    """`second`: |lambda_2| of the period's product, in [0, 1]; `smallest`: the least real part of any eigenvalue."""
+    """`second`: |lambda_2| of the period's product, in [0, 1]; `smallest`: the least real part of W's eigenvalues.
+
+    `smallest` means nothing if the period is not 1.
+    `exact` is the round after which everybody has the exact mean, or 0 if that never happens; `second` is 0 then.
+    """
 
     second: float
     smallest: float
     period: int = 1
+    exact: int = 0
 
     @property
     def per_round(self) -> float:
@@ -41,30 +48,45 @@ class Spectrum:
 
     def rounds_to_shrink(self, factor: float = 10.0) -> float:
         """Rounds until disagreement is `factor` times smaller; inf if it never is."""
+        if self.exact:
+            return self.exact
         if self.second >= 1.0:
             return math.inf
-        if self.second == 0.0:
-            return self.period
         return max(1, math.ceil(-math.log(factor) / math.log(self.per_round) - 1e-9))
 
 
 def spectrum(topology: "Topology") -> Spectrum:
     """Exact for up to DENSE_NODES nodes; above, by Lanczos with scipy, or estimated (gap from above) without."""
     if topology.n == 1:
-        return Spectrum(0.0, 1.0, topology.period)
-    if topology.n <= DENSE_NODES:
-        second, smallest = _dense(topology)
-    else:
-        second, smallest = _large(topology)
-    second = 0.0 if second < ZERO else 1.0 if second > 1 - ZERO else second
-    return Spectrum(second, smallest, topology.period)
+        return Spectrum(0.0, 1.0, topology.period, exact=1)
+    exact = _exact_after(topology)
+    if exact and topology.period > 1:
+        return Spectrum(0.0, 0.0, topology.period, exact)
+    second, smallest = _dense(topology) if topology.n <= DENSE_NODES else _large(topology)
+    second = 0.0 if exact else 1.0 if second > 1 - ZERO else second
+    return Spectrum(second, smallest, topology.period, exact)
+
+
+def _exact_after(topology: "Topology") -> int:
+    """The first round of the period that leaves nothing but rounding of a random vector's disagreement, or 0."""
+    x = _random(topology.n)
+    for r in range(1, topology.period + 1):
+        y = _mixed(x, _triples(topology, r))
+        if np.linalg.norm(y) < ZERO * np.linalg.norm(x):
+            return r
+        x = y
+    return 0
 
 
 def _dense(topology: "Topology") -> tuple[float, float]:
-    product = topology.matrix(1)
-    for r in range(2, topology.period + 1):
+    if topology.period == 1:
+        return _extremes(_eigenvalues(topology.matrix()))
+    product = np.eye(topology.n)
+    for r in range(1, topology.period + 1):
         product = topology.matrix(r) @ product
-    return _extremes(_eigenvalues(product))
+        product -= product.mean(0)  # without the eigenvalue 1, tiny products of many rounds keep their precision
+    values = np.linalg.eigvals(product)
+    return float(np.abs(values).max()), float(values.real.min())
 
 
 def _eigenvalues(w: np.ndarray) -> np.ndarray:
@@ -96,10 +118,10 @@ def _large(topology: "Topology") -> tuple[float, float]:
         values = _arnoldi(step, topology.n)
         return float(np.abs(values).max()), float(values.real.min())
     symmetric = _symmetric(topology)
-    return _lanczos(symmetric) if symmetric is not None else _arpack(step, topology.n)
+    return _lanczos(symmetric) if symmetric is not None else _arpack(step, topology.n, topology.period == 1)
 
 
-def _triples(topology: "Topology", round: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _triples(topology: "Topology", round: int) -> Triples:
     """W of a round as (rows, columns, values), the diagonal last."""
     n = topology.n
     all_rows = [topology.row(i, round) for i in range(n)]
@@ -111,16 +133,22 @@ def _triples(topology: "Topology", round: int) -> tuple[np.ndarray, np.ndarray, 
     return np.append(rows, diagonal), np.append(columns, diagonal), np.append(values, own)
 
 
+def _mixed(x: np.ndarray, w: Triples) -> np.ndarray:
+    """W x less its mean: the eigenvalue 1 is gone and the others stay, since W keeps what is the same everywhere."""
+    rows, columns, values = w
+    y = np.bincount(rows, values * x.ravel()[columns], minlength=x.size)
+    return np.asarray(y - y.mean())
+
+
 def _step(topology: "Topology") -> Matvec:
-    """x -> one period of mixing, less its mean: the eigenvalue 1 is gone and the others stay (W 1 = 1)."""
+    """x -> one period of mixing, without the eigenvalue 1."""
     parts = [_triples(topology, r) for r in range(1, topology.period + 1)]
+    return lambda x: functools.reduce(_mixed, parts, x)
 
-    def step(x: np.ndarray) -> np.ndarray:
-        for rows, columns, values in parts:
-            x = np.bincount(rows, values * x.ravel()[columns], minlength=topology.n)
-        return np.asarray(x - x.mean())
 
-    return step
+def _random(n: int) -> np.ndarray:
+    x = np.random.default_rng(0).standard_normal(n)
+    return np.asarray(x - x.mean())
 
 
 def _symmetric(topology: "Topology") -> Any:
@@ -137,7 +165,7 @@ def _symmetric(topology: "Topology") -> Any:
 def _lanczos(w: Any) -> tuple[float, float]:
     from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
-    start = np.random.default_rng(0).standard_normal(w.shape[0])
+    start = _random(w.shape[0]) + 1
     bottom = eigsh(w, k=1, which="SA", ncv=40, tol=1e-4, v0=start, return_eigenvectors=False)
     try:
         top = eigsh(w, k=2, which="LA", ncv=60, maxiter=30, tol=1e-9, v0=start, return_eigenvectors=False)
@@ -146,15 +174,17 @@ def _lanczos(w: Any) -> tuple[float, float]:
     return max(float(top.min()), abs(float(bottom[0]))), float(bottom[0])
 
 
-def _arpack(step: Matvec, n: int) -> tuple[float, float]:
+def _arpack(step: Matvec, n: int, fixed: bool) -> tuple[float, float]:
     from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
     operator = LinearOperator((n, n), matvec=step, dtype=np.float64)
     kept = LinearOperator((n, n), matvec=lambda x: step(x) + x.mean(), dtype=np.float64)  # has the eigenvalue 1, not 0
-    start = np.random.default_rng(0).standard_normal(n)
+    start = _random(n)
     try:
         second = eigs(operator, k=1, which="LM", ncv=60, tol=1e-8, v0=start, return_eigenvectors=False)
-        smallest = eigs(kept, k=1, which="SR", ncv=60, tol=1e-6, v0=start, return_eigenvectors=False)
+        smallest = second
+        if fixed:  # nobody asks for that of a product
+            smallest = eigs(kept, k=1, which="SR", ncv=60, tol=1e-6, v0=start, return_eigenvectors=False)
     except ArpackNoConvergence:
         second = smallest = _arnoldi(step, n)
     return float(np.abs(second).max()), float(smallest.real.min())
@@ -162,20 +192,20 @@ def _arpack(step: Matvec, n: int) -> tuple[float, float]:
 
 def _arnoldi(step: Matvec, n: int) -> np.ndarray:
     """Ritz values of a Krylov space: the outer eigenvalues, estimated from inside (|lambda_2| is at least this)."""
-    x = np.random.default_rng(0).standard_normal(n)
-    x -= x.mean()
+    x = _random(n)
     basis = [x / np.linalg.norm(x)]
     steps = min(KRYLOV_STEPS, n - 1)
     h = np.zeros((steps + 1, steps))
     for k in range(steps):
         y = step(basis[k])
+        size = float(np.linalg.norm(y))
         for _ in range(2):  # Gram-Schmidt twice keeps the basis orthogonal to rounding
             overlap = np.array([b @ y for b in basis])
             h[: k + 1, k] += overlap
             y = y - np.array(basis).T @ overlap
             y -= y.mean()  # or rounding lets the eigenvector of the removed eigenvalue grow
         h[k + 1, k] = norm = float(np.linalg.norm(y))
-        if norm < ZERO:
+        if norm <= ZERO * size:
             return np.linalg.eigvals(h[: k + 1, : k + 1])
         basis.append(y / norm)
     return np.linalg.eigvals(h[:-1, :])
