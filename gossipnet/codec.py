@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from gossipnet.errors import BadInput
-from gossipnet.registry import Registry
+from gossipnet.registry import Registry, also_decorator
 
 Bytes = bytes | bytearray | memoryview
 _BLOCK = 1 << 18  # numbers cast at a time: 1 MiB of float32 stays in the cache, and no second copy of a model is made
@@ -36,11 +36,12 @@ class Codec:
     error: float  # relative
     floor: float = 0.0  # absolute, per number: what the smallest numbers lose
     largest: float = math.inf
-    name: str = ""  # the text that it was made from
+    name: str = ""  # what nodes call it to each other: the text that it was made from, less the path of a file
 
 
 codecs: Registry[Codec] = Registry("codec", "codec")
 codec = codecs.register
+also_decorator(__name__, codecs)
 
 
 def make_codec(text: str) -> Codec:
@@ -52,6 +53,10 @@ def make_codec(text: str) -> Codec:
     if sys.byteorder != "little":
         raise BadInput("this machine is big-endian: gossipnet exchanges models as little-endian numbers only")
     made: Codec = codecs.make(text)
+    head, _, rest = text.partition(":")
+    name = rest if head.endswith(".py") else text  # the file may lie elsewhere on another node's machine
+    if not (len(name) <= 64 and name.isascii() and name.isprintable()):
+        raise BadInput(f"codec {name!r}: a header carries at most 64 printable ASCII characters of it, shorten it")
 
     def encode(vector: Tensor, out: bytearray | memoryview) -> None:
         _check(made, vector, out)
@@ -61,7 +66,7 @@ def make_codec(text: str) -> Codec:
         _check(made, out, payload)
         made.decode(payload, out.detach())
 
-    return replace(made, encode=encode, decode=decode, name=text)
+    return replace(made, encode=encode, decode=decode, name=name)
 
 
 def all_finite(vector: Tensor) -> bool:

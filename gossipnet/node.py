@@ -133,6 +133,7 @@ class Peer:
     awaited_from: int = 1  # in step: the first round whose model we wait for
     last: int | None = None  # its last round, once it has said goodbye
     foreign: bool = False  # its model has another spec
+    offered: tuple[int, float] = (0, 0.0)  # the last round offered to it, and when
 
 
 class Node:
@@ -516,7 +517,10 @@ class Node:
 
     def _asked(self, sender: int, round: int) -> None:
         self._greet(sender)  # it may want our model, or only to know how far we are
-        if round in self._own and sender in self.neighborhood.at(round).targets:
+        if round not in self._own or sender not in self.neighborhood.at(round).targets:
+            return
+        offered, at = self.peers[sender].offered
+        if offered != round or self._now - at >= ASK_AGAIN_S / 2:  # else it is on its way: the Ask crossed it
             self._offer(sender, round)
 
     def _refuse(self, reason: Reason, sender: int | None) -> None:
@@ -548,6 +552,7 @@ class Node:
         if peer.up:
             self._report("peer_down", {"peer": event.peer})
         peer.up = peer.expected = False
+        peer.offered = (0, 0.0)
         self._progress()
 
     def _new_session(self, sender: int, peer: Peer, session: int) -> None:
@@ -560,7 +565,7 @@ class Node:
         peer.session = session
 
     def _send_dropped(self, event: SendDropped) -> None:
-        self._peer(event.message.receiver)
+        self._peer(event.message.receiver).offered = (0, 0.0)
         self.dropped_sends += 1  # an offer will be asked for again; the rest is repeated on the next occasion
 
     def _woke(self, _: Woke) -> None:
@@ -631,6 +636,7 @@ class Node:
 
     def _offer(self, peer: int, round: int) -> None:
         own = self._own[round]
+        self.peers[peer].offered = (round, self._now)
         self._send(peer, Offer(own.round, own.age, own.samples, own.digest), own)
 
     def _send(self, peer: int, body: Body, snapshot: Snapshot | None = None) -> None:

@@ -5,6 +5,7 @@ sources feed it: decorators in this package, decorators in a user's file (`"my_r
 entry points of installed packages (group `gossipnet.<registry>`), loaded the first time a name is missing.
 """
 
+import hashlib
 import importlib.util
 import inspect
 import math
@@ -20,6 +21,7 @@ from gossipnet.errors import BadInput, unknown
 
 T = TypeVar("T")
 Factory = TypeVar("Factory", bound=Callable[..., Any])
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 _WORDS = {
     "true": True,
     "yes": True,
@@ -79,7 +81,11 @@ class Registry(Generic[T]):
         name, options = self.parse(text)
         factory = self.factory(name)
         allowed = inspect.signature(factory).parameters
-        return factory(**{k: v for k, v in given.items() if k in allowed and k not in options}, **options)
+        options = {k: v for k, v in given.items() if k in allowed} | options
+        for key, parameter in allowed.items():
+            if key not in options and parameter.default is parameter.empty and parameter.kind not in _VARIADIC:
+                raise BadInput(f"{self.kind} {name!r} needs its option {key!r}: write {name}:{key}=VALUE")
+        return factory(**options)
 
     def parse(self, text: str) -> tuple[str, dict[str, Any]]:
         """Split `"name:key=value,key=value"` and convert the values by the factory's annotations."""
@@ -93,7 +99,9 @@ class Registry(Generic[T]):
 
     def _convert(self, name: str, options: Mapping[str, str]) -> dict[str, Any]:
         factory = self.factory(name)
-        parameters = inspect.signature(factory).parameters
+        if not options:
+            return {}
+        parameters = {k: p for k, p in inspect.signature(factory).parameters.items() if p.kind not in _VARIADIC}
         hints = typing.get_type_hints(factory)
         for key in options:
             if key not in parameters:
@@ -123,6 +131,20 @@ class Registry(Generic[T]):
                 warnings.warn(f"plug-in {point.value} ({self.kind} {point.name!r}) is broken: {error}", stacklevel=2)
                 continue
             self._factories.setdefault(point.name, loaded)
+
+
+class _DecoratingModule(types.ModuleType):
+    def __call__(self, name: str) -> Callable[[Factory], Factory]:
+        register: Callable[[str], Callable[[Factory], Factory]] = self.__dict__["_register"]
+        return register(name)
+
+
+def also_decorator(module: str, registry: Registry[Any]) -> None:
+    """Make `module` callable as the decorator of the same name: `gossipnet.topology` is a package, and
+    `@gossipnet.topology("name")` registers a topology. An attribute of the package could be only one of the two."""
+    found = sys.modules[module]
+    found.__dict__["_register"] = registry.register
+    found.__class__ = _DecoratingModule
 
 
 def split_name(text: str) -> tuple[str, str]:
@@ -171,7 +193,8 @@ def convert(value: str, to: Any, where: str) -> Any:
 def import_file(path: str) -> types.ModuleType:
     """Import a user's Python file by path, once per process. Raises BadInput with the file and line at fault."""
     file = Path(path).resolve()
-    name = "gossipnet_user_" + "_".join(file.with_suffix("").parts[1:])
+    # a/b.py and a_b.py are two modules, whatever their names have in common
+    name = f"gossipnet_user_{file.stem}_{hashlib.blake2b(str(file).encode(), digest_size=8).hexdigest()}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, file)
@@ -194,6 +217,6 @@ def where_raised(error: BaseException, file: Path) -> str:
         if Path(frame.tb_frame.f_code.co_filename) == file:
             line = frame.tb_lineno
         frame = frame.tb_next
-    if isinstance(error, SyntaxError) and error.lineno:
+    if isinstance(error, SyntaxError) and error.lineno and Path(error.filename or "") == file:
         line = error.lineno
     return f"{file}:{line}" if line else str(file)

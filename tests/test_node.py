@@ -388,6 +388,8 @@ def test_an_ask_is_met_from_what_was_kept() -> None:
     story = Story()
     assert story.tell(1, Ask(1))[0].message.body == Hello(1, DIGEST)  # not trained yet
     story.train()
+    assert [a.message.body for a in story.tell(1, Ask(1))] == [Hello(1, DIGEST)]  # it crossed our offer
+    story.now = 0.6
     hello, again = story.tell(1, Ask(1))
     assert hello.message.body == Hello(1, DIGEST)
     assert (again.message.body.round, again.message.receiver) == (1, 1)

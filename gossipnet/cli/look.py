@@ -49,18 +49,20 @@ def list_(what: str | None) -> None:
 def report(runs: Sequence[Path], out: Path | None) -> None:
     """Write a page of one run, or one that compares several.
 
-    The page is one self-contained HTML file; its path is printed.
+    The page is one self-contained HTML file; its path is printed, below a table that compares the runs.
 
     \b
     Examples:
       gossipnet report runs/swarm-20260101-120000
       gossipnet report runs/ring runs/torus runs/complete -o topologies.html
     """
-    from gossipnet.report import write_page
+    from gossipnet.report import comparison, write_page
 
     page = out or (runs[0] / "report.html" if len(runs) == 1 else Path("report.html"))
     with writing(page):
         write_page(list(runs), page)
+    if len(runs) > 1:
+        click.echo(comparison(list(runs)))
     click.echo(str(page))
 
 

@@ -10,7 +10,7 @@ from gossipnet.report import figures, look, sections
 from gossipnet.report.labels import labels
 from gossipnet.report.markup import Markup, element
 from gossipnet.report.run import Run, load_run
-from gossipnet.report.tables import ROWS
+from gossipnet.report.tables import ROWS, compare_table
 from gossipnet.report.verdict import subtitle
 
 
@@ -28,6 +28,12 @@ def write_page(run_folders: Sequence[Path], out: Path) -> None:
         out.write_bytes(text.encode("utf-8", errors="replace"))
     except OSError as error:
         raise BadInput(f"cannot write {str(out)!r}: {error.strerror}; choose another place for the page") from error
+
+
+def comparison(run_folders: Sequence[Path]) -> str:
+    """The table of `compare_table` for these runs, each named by what sets it apart. Raises BadInput."""
+    runs = [load_run(Path(folder)) for folder in run_folders]
+    return compare_table([(label, run.summary) for label, run in zip(labels(runs), runs, strict=True)])
 
 
 def page(runs: Sequence[Run]) -> str:

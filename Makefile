@@ -1,0 +1,47 @@
+# `make demo` and `make test` are all the set-up there is: each makes .venv and installs what it needs first.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+ROUNDS ?= 20
+
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: install demo test test-slow fuzz lint format bench clean
+
+install: $(INSTALLED)
+
+$(INSTALLED): setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[demo,test,lint]'
+	@touch $@
+
+# Eight processes learn handwritten digits from their own random weights: plain averaging stalls, correcting the
+# variance does not.
+demo: $(INSTALLED)
+	@for merge in average variance-corrected; do \
+	  echo "== 8 nodes on a ring, each from its own random weights, merge rule: $$merge"; \
+	  $(BIN)/gossipnet swarm --nodes 8 --topology ring --init own --merge $$merge --rounds $(ROUNDS) \
+	    --name demo-$$merge --out runs/demo/$$merge --overwrite || exit $$?; \
+	done
+	@$(BIN)/gossipnet report runs/demo/average runs/demo/variance-corrected --out runs/demo/report.html
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(INSTALLED)
+	$(BIN)/python -m pytest -m slow --timeout 900
+
+fuzz: $(INSTALLED)
+	$(BIN)/python -m pytest tests/test_wire.py tests/test_node.py tests/test_transfer.py --hypothesis-profile fuzz --timeout 3600
+
+lint: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy -p gossipnet
+
+format: $(INSTALLED)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
