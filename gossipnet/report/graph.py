@@ -60,7 +60,8 @@ def color_bar(span: tuple[float, float]) -> Markup:
     """What the colours mean, with a grey swatch for nodes that have no accuracy."""
     stops = ", ".join(shade(i / 8) for i in range(9))
     bar = element("span", class_="bar", style=f"background:linear-gradient(90deg, {stops})")
-    parts = ("final accuracy", percent(span[0]), bar, percent(span[1]), element("span", class_="bar none"), "unknown")
+    other = element("span", element("span", class_="bar none"), "unknown", class_="pair")
+    parts = ("final accuracy", percent(span[0]), bar, percent(span[1]), other)
     return element("p", join(parts, " "), class_="colors")
 
 

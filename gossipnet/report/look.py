@@ -79,17 +79,19 @@ svg.chart:focus-visible, .wide:focus-visible { outline: 2px solid var(--accent);
 .graph .many circle { stroke-width: .35 }
 .heads { fill: var(--soft) }
 .colors { display: flex; flex-wrap: wrap; align-items: center; gap: 8px; margin: 0 0 12px }
+.pair { white-space: nowrap }
 .bar { display: inline-block; width: 150px; height: 12px; border-radius: 3px }
-.bar.none { width: 12px; background: var(--unknown); margin-left: 12px }
+.bar.none { width: 12px; background: var(--unknown); margin: 0 5px -1px 10px }
 .heat .ground { fill: var(--ground) } .cells rect { fill: var(--heat) }
 .heat .cells text { font-size: 11px } .heat .full { fill: var(--heat-ink) }
  .totals rect { fill: var(--soft) } .heat text { font-size: 12px }
 .wide { overflow-x: auto } .wide > svg { display: block; margin-top: 8px; width: 100%; min-width: 560px; height: auto }
 .wide.table { margin: 16px 0; width: fit-content; max-width: 100% }
 table { border-collapse: collapse; font-size: 14px }
-th, td { padding: 6px 18px; text-align: right; border-top: 1px solid var(--rule); vertical-align: top }
+th, td { padding: 6px 14px; text-align: right; border-top: 1px solid var(--rule); vertical-align: top }
 thead th { border-top: 0; font-weight: 600; vertical-align: bottom } tbody th { font-weight: 400; color: var(--soft) }
-th:first-child { text-align: left } tbody th { min-width: 9em }
+th:first-child { text-align: left } tbody th { min-width: 12.5em }
+thead th:not(:first-child) { min-width: 6.5em }
 th, td { overflow-wrap: normal } td { font-variant-numeric: tabular-nums } td.best { font-weight: 700 }
 .settings { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 250px), 1fr)); gap: 16px 28px }
 .settings dl { display: grid; grid-template-columns: auto 1fr; gap: 2px 14px; margin: 4px 0 0; font-size: 13.5px }
@@ -102,7 +104,9 @@ footer { margin-top: 40px; padding-bottom: 32px }
   .grid > figure:last-child:nth-child(odd) > svg { grid-area: 1 / 2 / 3 / 3; margin: 0 auto } }
 @media (max-width: 620px) { header, main, footer { padding-left: 12px; padding-right: 12px }
   figure.plot { padding: 12px 10px 8px } .chart text { font-size: 17px } .verdict { font-size: 16px }
-  th, td { padding: 6px 9px } .tiles { grid-template-columns: repeat(auto-fit, minmax(104px, 1fr)) } }
+  th, td { padding: 6px 7px } table { font-size: 13px } tbody th { min-width: 6.2em }
+  thead th { overflow-wrap: anywhere } thead th:not(:first-child) { min-width: 8em }
+  .tiles { grid-template-columns: repeat(auto-fit, minmax(104px, 1fr)) } }
 @media print { body { background: #fff; font-size: 11pt; print-color-adjust: exact; -webkit-print-color-adjust: exact }
   nav, .read, .hair { display: none } figure, tr, .tiles div { break-inside: avoid } h2 { break-after: avoid } }
 """

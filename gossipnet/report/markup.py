@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 _EMPTY = frozenset(("br", "circle", "line", "link", "meta", "path", "rect"))
 _BIDI = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+NO_BREAK = "\u00a0"
 
 
 class Markup(str):
@@ -49,7 +50,7 @@ def short(number: float) -> str:
 
 def _seen(c: str) -> str:
     if c.isspace():
-        return " "
+        return c if c == NO_BREAK else " "
     return "\ufffd" if c in _BIDI or unicodedata.category(c) in ("Cc", "Cs") else c
 
 

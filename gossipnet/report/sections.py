@@ -10,7 +10,7 @@ from gossipnet.report.findings import findings
 from gossipnet.report.graph import color_bar, draw_graph, span_of
 from gossipnet.report.heat import draw_split
 from gossipnet.report.labels import differing, say
-from gossipnet.report.markup import Markup, clean, element, join
+from gossipnet.report.markup import NO_BREAK, Markup, clean, element, join
 from gossipnet.report.run import Run
 from gossipnet.report.summary import Summary
 from gossipnet.report.tables import KEY_ROWS, Row, best
@@ -133,7 +133,9 @@ def _key_table(shown: Sequence[Entry]) -> Markup:
 
 
 def _cell(row: Row, summary: Summary, is_best: bool) -> Markup:
-    return element("td", row.read(summary), class_="best" if is_best else None)
+    text = row.read(summary)
+    whole = text.replace(" ", NO_BREAK) if len(text) < 16 else text  # a number and its unit stay on one line
+    return element("td", whole, class_="best" if is_best else None)
 
 
 def _grid(names: Sequence[str], heads: Sequence[str], cells: Sequence[Sequence[Markup]]) -> Markup:

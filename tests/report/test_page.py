@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gossipnet.errors import BadInput
-from gossipnet.report import Summary, look, write_page
+from gossipnet.report import Summary, comparison, look, write_page
 from gossipnet.report.page import page
 from gossipnet.report.run import load_run
 
@@ -149,3 +149,8 @@ def test_what_cannot_be_shown_is_bad_input_in_one_line(make_run: MakeRun, tmp_pa
         with pytest.raises(BadInput) as caught:
             write_page(folders, out)
         assert "\n" not in str(caught.value)
+
+
+def test_runs_are_compared_in_text_by_what_sets_them_apart(make_run: MakeRun) -> None:
+    lines = comparison([make_run("a", merge="average", final=0.5), make_run("b")]).splitlines()
+    assert [line.split()[0] for line in lines[2:]] == ["merge=average", "merge=variance-corrected"]
