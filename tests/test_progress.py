@@ -1,17 +1,31 @@
-"""One line that says how far a run is: written over on a terminal, a line for each tenth elsewhere."""
+"""What a terminal shows of a run: a table drawn over itself; elsewhere a line for each tenth."""
 
 import io
 
-from gossipnet.progress import REDRAW_S, Progress
+import pytest
+
+from gossipnet.progress import REDRAW_S, Progress, size
 
 
 class Terminal(io.StringIO):
+    """Keeps what a person would see: understands the two sequences that the table uses."""
+
     def isatty(self) -> bool:
         return True
 
+    def screen(self) -> list[str]:
+        lines: list[str] = []
+        for part in self.getvalue().split("\x1b["):
+            up, _, _ = part.partition("A")
+            if up.isdigit():
+                del lines[len(lines) - int(up) :]
+            else:
+                lines += part.removeprefix("J").splitlines()
+        return lines
 
-def merged(view, node, round, loss=1.0):
-    view.report(float(round), node, "merged", round, {"loss": loss})
+
+def merged(view, node, round, loss=1.0, **numbers):
+    view.report(float(round), node, "merged", round, {"loss": loss, **numbers})
 
 
 def test_a_file_gets_a_line_for_each_tenth_of_the_run():
@@ -44,7 +58,22 @@ def test_what_a_report_lacks_is_left_out():
     assert stream.getvalue() == "round 1/1  2.0 s\n"
 
 
-def test_a_terminal_shows_one_line_not_more_often_than_it_can_be_read():
+def test_a_terminal_shows_a_line_per_node():
+    stream = Terminal()
+    view = Progress(2, 10, stream, clock=iter(range(100)).__next__)
+    view.report(0.1, 0, "started", 1, {})
+    merged(view, 0, 3, loss=0.5, neighbors_up=2, bytes_sent=52_900)
+    view.report(3.1, 0, "evaluated", 3, {"accuracy": 0.875})
+    view.report(3.2, 1, "peer_up", 1, {"peer": 0})
+    view.close()
+    means, header, first, second = stream.screen()
+    assert means == "round 1/10  loss 0.500  accuracy 0.875  3.2 s"
+    assert header.split() == ["node", "round", "loss", "accuracy", "neighbors", "sent", "state"]
+    assert first.split() == ["0", "3/10", "0.500", "87.5%", "2", "52.9", "kB", "running"]
+    assert second.split() == ["1", "0/10", "-", "-", "1", "0", "B", "starting"]
+
+
+def test_a_terminal_is_not_redrawn_more_often_than_it_can_be_read():
     now = [0.0]
     stream = Terminal()
     view = Progress(1, 1000, stream, clock=lambda: now[0])
@@ -52,25 +81,36 @@ def test_a_terminal_shows_one_line_not_more_often_than_it_can_be_read():
         now[0] += REDRAW_S / 10
         merged(view, 0, round)
     view.close()
-    text = stream.getvalue()
-    assert text.count("\n") == 1
-    assert text.endswith("round 1000/1000  loss 1.000  1000.0 s\n")
-    assert 90 <= text.count("\r") <= 102
+    assert 90 <= stream.getvalue().count("\x1b[J") <= 102
+    assert stream.screen()[0].startswith("round 1000/1000")
 
 
-def test_a_shorter_line_leaves_nothing_of_a_longer_one():
+def test_a_table_that_does_not_fit_shows_the_nodes_that_are_behind():
     stream = Terminal()
-    view = Progress(1, 10, stream, clock=lambda: float("inf"))
-    view._draw("a longer line")
-    view._draw("short")
-    assert stream.getvalue().split("\r")[-1] == "short".ljust(len("a longer line"))
+    view = Progress(100, 10, stream, size=lambda: (40, 10))
+    for node in range(100):
+        merged(view, node, 10 if node % 20 else 1)
+    view.close()
+    screen = stream.screen()
+    assert [line.split()[0] for line in screen[2:-1]] == ["0", "1", "20", "40", "60", "80"]
+    assert screen[-1] == "  and 94 nodes that are further"
+    assert max(map(len, screen)) < 40
 
 
-def test_a_failure_is_said_at_once_on_a_line_of_its_own():
-    stream = Terminal()
-    view = Progress(2, 10, stream)
-    merged(view, 0, 4)
-    view.failure(1, "Traceback:\n  ...\nValueError: \x1b[2Jno")
-    assert stream.getvalue().splitlines()[-1] == "node 1 failed: ValueError:  [2Jno"
-    view.failure(-1, "")
-    assert stream.getvalue().endswith("measuring failed: for no known reason\n")
+def test_a_failure_is_told_at_once_with_its_traceback_and_no_control_sequences():
+    for stream in (Terminal(), io.StringIO()):
+        view = Progress(2, 10, stream, clock=iter(range(100)).__next__)
+        merged(view, 0, 4)
+        view.failure(1, "Traceback:\n  line 3\nValueError: \x1b[2Jno")
+        told = stream.screen() if isinstance(stream, Terminal) else stream.getvalue().splitlines()
+        first = told.index("node 1 failed:")
+        assert told[first + 1 : first + 4] == ["Traceback:", "  line 3", "ValueError:  [2Jno"]
+        view.failure(-1, "")
+        assert "measuring all models failed:\nfor no known reason" in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 B"), (999, "999 B"), (52_900, "52.9 kB"), (123_456_789, "123 MB"), (2e15, "2000 TB")]
+)
+def test_sizes(count, text):
+    assert size(count) == text
