@@ -97,6 +97,12 @@ class Experiment:
         Choice(("same", "own")),
         flag=True,
     )
+    validation: float = option(
+        0.0,
+        "task.validation",
+        "Share of each node's samples that is held out, to report validation accuracy and loss",
+        Number(0, high=0.9),
+    )
 
     # training
     rounds: int = option(20, "training.rounds", "Rounds of training and merging", Whole(1), flag=True)
@@ -104,7 +110,26 @@ class Experiment:
     batch_size: int = option(64, "training.batch_size", "Samples in a step", Whole(1), flag=True)
     lr: float = option(0.05, "training.lr", "Learning rate", Number(0, above=True), flag=True)
     optimizer: str = option(
-        "sgd", "training.optimizer", "Optimizer of the local steps", Registered("optimizers"), flag=True
+        "sgd",
+        "training.optimizer",
+        "Optimizer of the local steps, with momentum and weight decay among its options",
+        Registered("optimizers"),
+        flag=True,
+    )
+    schedule: str = option(
+        "constant", "training.schedule", "How the learning rate changes from round to round", Registered("schedules")
+    )
+    after_merge: str = option(
+        "keep",
+        "training.after_merge",
+        "What the optimizer remembers (momentum) after a merge: keep it, or reset it",
+        Choice(("keep", "reset")),
+    )
+    seconds: float = option(
+        0.0,
+        "training.seconds",
+        "End the run in good order so long after all nodes began to train (in the simulator: virtual); 0 is no limit",
+        Number(0),
     )
     train: str = option(
         "auto",

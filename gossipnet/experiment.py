@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Experiment", "Result", "check", "load", "options_table", "run"]
 WORLDS = ("live", "sim")
-_MADE_ALONE = {"merge": "merges", "codec": "codecs", "optimizer": "optimizers", "partition": "partitions"}
+_MADE_ALONE = {
+    "merge": "merges",
+    "codec": "codecs",
+    "optimizer": "optimizers",
+    "partition": "partitions",
+    "schedule": "schedules",
+}
 
 
 class View(Protocol):

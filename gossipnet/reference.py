@@ -16,6 +16,7 @@ _TITLES = {
     "models": "`--model`, task.model",
     "partitions": "`--partition`, task.partition",
     "optimizers": "`--optimizer`, training.optimizer",
+    "schedules": "training.schedule",
 }
 _HEAD = """# Options
 

@@ -29,6 +29,7 @@ REGISTRIES = {
     "models": ("gossipnet.data.models", "models"),
     "partitions": ("gossipnet.data.partition", "partitions"),
     "optimizers": ("gossipnet.training.optimizer", "optimizers"),
+    "schedules": ("gossipnet.training.schedule", "schedules"),
 }
 
 # Names that are good as they stand: to look them up would import torch, for seconds, into a launcher that needs none.
@@ -39,6 +40,7 @@ PLAIN = {
     "models": {"logistic", "mlp", "lenet5", "cnn", "resnet18", "transformer"},
     "partitions": {"iid"},
     "optimizers": {"sgd", "adamw"},
+    "schedules": {"constant", "step", "cosine", "warmup-cosine"},
 }
 
 
@@ -101,7 +103,8 @@ class Number:
 
     @property
     def expected(self) -> str:
-        return f"a finite number {'>' if self.above else '>='} {self.low:g}"
+        limits = f"{'>' if self.above else '>='} {self.low:g}"
+        return f"a finite number {limits}" if self.high >= 1e9 else f"a number {limits} and <= {self.high:g}"
 
     def from_text(self, text: str) -> Any:
         try:

@@ -17,8 +17,8 @@ from gossipnet.settings import REGISTRIES
 def list_(what: str | None) -> None:
     """List the names that options take, with their own options.
 
-    WHAT is one of merges, topologies, mixings, codecs, tasks, models, partitions, optimizers; without it all of them
-    are listed. `options` prints the reference of every option, with its TOML key and default, as Markdown.
+    WHAT is one of merges, topologies, mixings, codecs, tasks, models, partitions, optimizers, schedules; without it
+    all of them are listed. `options` prints the reference of every option, with its TOML key and default, as Markdown.
 
     \b
     Examples:

@@ -8,6 +8,7 @@ import ipaddress
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 class FolderOutlet:
     """A node's outlet to its own run folder and to stderr. A signal becomes a command."""
 
-    def __init__(self, node: int, rounds: int, log: RunLog) -> None:
-        self._node, self._rounds, self._log = node, rounds, log
+    def __init__(self, node: int, rounds: int, log: RunLog, seconds: float = 0.0) -> None:
+        self._node, self._rounds, self._log, self._seconds = node, rounds, log, seconds
         self._read, self._write = os.pipe()
         self.interrupts = 0
         self.began_s: float | None = None
@@ -44,6 +45,9 @@ class FolderOutlet:
         self.interrupts += 1
         if self.interrupts > 1:
             os._exit(130)
+        self.stop()
+
+    def stop(self) -> None:
         os.write(self._write, b"s")
 
     def commands(self) -> list[Mapping[str, Any]]:
@@ -53,10 +57,18 @@ class FolderOutlet:
     def report(self, time_s: float, event: str, round: int, numbers: Mapping[str, Any]) -> None:
         if event == "started":
             self.began_s = time_s
+            self._limit_time()
         self._log.write(time_s, self._node, event, round, numbers)
         line = self._line(event, round, numbers)
         if line:
             print(f"node {self._node}: {line}", file=sys.stderr, flush=True)
+
+    def _limit_time(self) -> None:
+        """Nobody knows here when all nodes began: the time is this node's own."""
+        if self._seconds:
+            timer = threading.Timer(self._seconds, self.stop)
+            timer.daemon = True
+            timer.start()
 
     def measured(self, time_s: float, round: int, sample: Sample) -> None:
         """Alone, a node has nothing to compare its vector with."""
@@ -87,7 +99,7 @@ def run_node_command(experiment: "Experiment", node: int, out: Path | None, inse
     folder = out or default_folder(f"{experiment.name}-node{node}")
     claim(folder, overwrite=False, config=experiment.to_toml())
     log = RunLog(folder, 1, [])
-    outlet = FolderOutlet(node, experiment.rounds, log)
+    outlet = FolderOutlet(node, experiment.rounds, log, experiment.seconds)
     epoch = time.monotonic()
     place = Place(node, listen, {p: endpoints[p] for p in neighborhood.peers}, swarm_token(experiment), epoch)
     print(f"node {node}: listening on {listen}, {_awaited(neighborhood)}", file=sys.stderr, flush=True)

@@ -5,6 +5,7 @@ folder, so that it is always quick to answer Ctrl-C, and a node that dies is not
 """
 
 import contextlib
+import math
 import os
 import selectors
 import shutil
@@ -132,19 +133,27 @@ class Launcher:
             selector.register(source, selectors.EVENT_READ)
         nodes = {child.channel: child for child in self._children.values()}
         while not all(child.over and child.ended for child in self._children.values()):
-            for key, _ in selector.select(timeout=1.0):
+            for key, _ in selector.select(timeout=min(1.0, max(0.0, self._left_s()))):
                 child = nodes.get(key.fileobj)  # type: ignore[call-overload]
                 if child is not None and self._read(child):
                     selector.unregister(child.channel)
             interrupts.drain()
             if interrupts.count >= 2:
                 break
-            if interrupts.count:
+            if interrupts.count or self._left_s() <= 0:
                 self._stop()
             self._note_pids(nursery)
             for name, status in nursery.ended():
                 self._ended(self._children[int(name)], status)
         selector.close()
+
+    def _left_s(self) -> float:
+        """Until the time of the run is up; infinite if there is no limit, and once all have been told to end."""
+        children = self._children.values()
+        limit_s = self.experiment.seconds
+        if not limit_s or self._stopping or any(c.began_s is None and not c.over for c in children):
+            return math.inf
+        return max((c.began_s for c in children if c.began_s is not None), default=0.0) + limit_s - self.now()
 
     def _note_pids(self, nursery: Forks | Spawns) -> None:
         for name, pid in nursery.pids.items():

@@ -22,6 +22,7 @@ from gossipnet.topology import Neighborhood
 from gossipnet.training.build import build_trainer, node_config
 from gossipnet.training.files import save_model
 from gossipnet.training.measure import coordinates, digest, take_sample
+from gossipnet.training.randomness import seed_process
 from gossipnet.training.trainer import Diverged, Incoming, Trainer
 from gossipnet.transfer import pack
 
@@ -66,9 +67,15 @@ class Worker:
         while (action := self._driver.actions.get()) is not None:
             try:
                 event = self._carry_out(action)
-            except Exception as error:
-                event = Failed(str(error) if isinstance(error, Diverged | BadInput) else traceback.format_exc())
+            except (Diverged, BadInput) as error:
+                event = self._failed(str(error))
+            except Exception:
+                event = self._failed(traceback.format_exc())
             self._driver.post(event)
+
+    def _failed(self, error: str) -> Failed:
+        print(error, file=sys.stderr, flush=True)  # into the node's own log; its neighbors are told less
+        return Failed(error)
 
     def _carry_out(self, action: Work) -> Event:
         match action:
@@ -86,7 +93,7 @@ class Worker:
         if action.round == 1:
             self._measure(0)
         trainer = self._trainer
-        steps, loss = trainer.train(action.steps, self._driver.stopping.is_set)
+        steps, loss = trainer.train(action.round, action.steps, self._driver.stopping.is_set)
         self._age += steps
         parcel = pack(trainer.vector, self._codec)
         return Trained(Snapshot(trainer.spec.digest, action.round, self._age, trainer.n_samples, parcel), steps, loss)
@@ -118,25 +125,22 @@ def run_node(
     experiment: "Experiment",
     place: Place,
     neighborhood: Neighborhood,
-    task: Callable[[], tuple[Task, NDArray[np.int64]]],
+    task: Task,
+    part: NDArray[np.int64],
     folder: "Path",
     outlet: NodeOutlet,
-    liveness: int | None,
-    die: Callable[[], None],
 ) -> NodeResult:
-    """Run one node to its end. `task` gives the task and this node's samples; it is called once the port is bound.
+    """Run one node, which trains on the samples `part` of the task, to its end.
 
     Raises BadInput if the node cannot start; whatever happens later is in the result.
     """
-    driver = Driver(place, experiment.push_bytes, outlet, liveness, die)
+    trainer = build_trainer(experiment, place.node, task, part)
+    codec = make_codec(experiment.codec)
+    node = Node(neighborhood, node_config(experiment, place.node, trainer, session=time.time_ns()))
+    driver = Driver(place, node, trainer.spec, codec, experiment.push_bytes, outlet)
+    worker = Worker(experiment, trainer, node, folder, driver, outlet)
     driver.start()
-    driver.wait_open()
     try:
-        loaded, part = task()
-        trainer = build_trainer(experiment, place.node, loaded, part)
-        node = Node(neighborhood, node_config(experiment, place.node, trainer, session=time.time_ns()))
-        worker = Worker(experiment, trainer, node, folder, driver, outlet)
-        driver.attach(node, trainer.spec, make_codec(experiment.codec))
         worker.serve()
     finally:
         driver.end()

@@ -6,10 +6,12 @@ and so ends with the same bits as the live world does in step.
 """
 
 import heapq
+import math
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -47,10 +49,12 @@ from gossipnet.model import Snapshot
 from gossipnet.node import Node
 from gossipnet.report.log import NodeResult, RunLog, Times
 from gossipnet.report.summary import Summary
+from gossipnet.streams import SWARM
 from gossipnet.topology import Topology, make_topology
 from gossipnet.training.build import build_trainer, evaluated_nodes, node_config, pick_device, split
 from gossipnet.training.files import save_model
 from gossipnet.training.measure import coordinates, digest, measure_together, take_sample
+from gossipnet.training.randomness import seeded_process
 from gossipnet.training.trainer import Diverged, Incoming, Trainer
 from gossipnet.transfer import pack, unpack
 from gossipnet.wire import Offer, Payload, encode
@@ -76,7 +80,6 @@ class Place:
 
     node: Node
     trainer: Trainer
-    training: Train | None = None
     bytes_sent: int = 0
     messages_sent: int = 0
     wake_at: float | None = None
@@ -91,6 +94,7 @@ class Simulation:
         self.experiment = experiment
         self.folder = folder
         self.now = 0.0
+        self.ended_s = 0.0  # when the last node was done; wake-ups that nobody needs may come later
         self.evaluation_s = 0.0
         self._view = view
         self._task = make_task(experiment.task)
@@ -118,6 +122,8 @@ class Simulation:
             for peer in place.node.peers:
                 self._push(0.0, i, PeerUp(peer))
             self._push(0.0, i, Started())
+            if self.experiment.seconds:
+                self._push(self.experiment.seconds, i, Stopped())
         while self._heap:
             self.now, _, i, due = heapq.heappop(self._heap)
             place = self.places[i]
@@ -146,7 +152,7 @@ class Simulation:
     def _carry_out(self, i: int, place: Place, action: Action) -> Event | None:
         match action:
             case Train():
-                self._push(self.now + action.steps * self.experiment.compute_s, i, action)
+                self._begin(i, action)
             case Merge():
                 return self._attempt(self._merge, i, place, action)
             case Evaluate():
@@ -161,6 +167,13 @@ class Simulation:
                 self._finish(i, place, action)
         return None
 
+    def _begin(self, i: int, action: Train) -> None:
+        """It is trained when it is due. The step under way when time is up is the last one, as in the live world."""
+        steps, each_s, left_s = action.steps, self.experiment.compute_s, self.experiment.seconds - self.now
+        if self.experiment.seconds:
+            steps = min(steps, max(1, math.ceil(left_s / each_s - 1e-9)))  # sums of times are not exact
+        self._push(self.now + steps * each_s, i, replace(action, steps=steps))
+
     def _attempt(self, work: Callable[[int, Place, Any], Event], i: int, place: Place, action: Action) -> Event:
         """Do the work; what it raises is the node's failure, not ours."""
         try:
@@ -169,7 +182,7 @@ class Simulation:
             return Failed(str(error) if isinstance(error, Diverged | BadInput) else traceback.format_exc())
 
     def _finish(self, i: int, place: Place, action: Finish) -> None:
-        place.error = action.error
+        place.error, self.ended_s = action.error, self.now
         for peer in place.node.peers:
             self._push(self.now + self.experiment.latency_s, peer, PeerDown(i))
         if action.error is None:
@@ -185,7 +198,7 @@ class Simulation:
         trainer = place.trainer
         if action.round == 1:
             self._measure(i, 0, trainer)
-        steps, loss = trainer.train(action.steps)
+        steps, loss = trainer.train(action.round, action.steps)
         vector = self._as_received(trainer.vector, self._codec)
         age = place.node.age + steps
         return Trained(Snapshot(trainer.spec.digest, action.round, age, trainer.n_samples, vector), steps, loss)
@@ -266,6 +279,17 @@ class Simulation:
         )
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Inside, torch computes on one thread: sums in one order, as in a node process."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def describe_run(log: RunLog, topology: Topology, task: Task, parts: list[Any]) -> None:
     """Write topology.json, and partition.json if the samples have classes."""
     log.write_topology(topology.to_dict())
@@ -283,21 +307,17 @@ def run_sim(experiment: "Experiment", folder: Path, view: View | None = None) ->
     if experiment.train not in ("auto", "loop"):
         raise BadInput(f"training.train: {experiment.train!r} is not available yet: use loop (or auto)")
     begun = time.perf_counter()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # sums in one order, as in a node process
-    try:
+    with one_thread(), seeded_process(experiment.seed, SWARM):
         simulation = Simulation(experiment, folder, view)
         started = time.perf_counter()
         simulation.run()
         wall_s = time.perf_counter() - begun
         together = simulation.together()
-    finally:
-        torch.set_num_threads(threads)
     times = Times(
         wall_s=wall_s,
         startup_s=started - begun,
         evaluation_s=simulation.evaluation_s,
-        virtual_s=simulation.now,
+        virtual_s=simulation.ended_s,
     )
     fixed = {
         "nodes": experiment.nodes,

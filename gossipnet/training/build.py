@@ -34,8 +34,12 @@ def build_trainer(experiment: "Experiment", node: int, task: Task, part: NDArray
         batch_size=experiment.batch_size,
         lr=experiment.lr,
         optimizer=experiment.optimizer,
+        schedule=experiment.schedule,
+        rounds=experiment.rounds,
+        after_merge=experiment.after_merge,
         buffers=experiment.buffers,
         evaluate_samples=experiment.evaluate_samples,
+        validation=experiment.validation,
     )
     trainer = Trainer(
         task,

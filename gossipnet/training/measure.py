@@ -15,7 +15,7 @@ from gossipnet.merge.moments import variances as variances_of
 from gossipnet.model import ModelSpec, bind
 from gossipnet.report.log import Sample, Spread
 from gossipnet.streams import SWARM, generator
-from gossipnet.training.trainer import evaluate
+from gossipnet.training.evaluation import evaluate
 
 SAMPLED = 1_000_000  # coordinates that a node hands in for the consensus curve; all of them up to this size
 
@@ -56,5 +56,5 @@ def measure_together(
         return {"consensus_distance": None, "accuracy": None}
     module = make().to(device)
     bind(module).copy_(torch.from_numpy(spread.mean()))
-    accuracy = evaluate(module, task, len(task.test), device).get("accuracy")
+    accuracy = evaluate(module, task, task.test, np.arange(len(task.test)), device).get("accuracy")
     return {"consensus_distance": spread.distance(), "accuracy": accuracy}

@@ -5,8 +5,8 @@ of its tensors; and the first use of any `torch.optim` class imports torch's com
 100 MB in every node. Its arithmetic is that of `torch.optim.SGD`, to the bit.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, MutableMapping, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -18,6 +18,12 @@ from gossipnet.registry import Registry
 
 class Optimizer(Protocol):
     """What training needs of an optimizer; every `torch.optim.Optimizer` is one."""
+
+    param_groups: list[dict[str, Any]]  # each with its learning rate, "lr"
+
+    @property
+    def state(self) -> MutableMapping[Any, Any]:
+        """What it remembers of earlier steps (momentum); cleared, it begins afresh."""
 
     def zero_grad(self) -> None: ...
 
@@ -36,6 +42,12 @@ def make_optimizer(text: str, parameters: Sequence[Parameter], lr: float) -> Opt
     """
     make: Make = optimizers.make(text)
     return make([p for p in parameters if p.requires_grad], lr)
+
+
+def scale_lr(optimizer: Optimizer, factor: float) -> None:
+    """Set every learning rate to `factor` times the one that the optimizer was made with, as torch's schedulers do."""
+    for group in optimizer.param_groups:
+        group["lr"] = factor * group.setdefault("initial_lr", group["lr"])
 
 
 @optimizers.register("sgd")
@@ -73,9 +85,10 @@ class FlatSGD:
     def __init__(
         self, parameters: Sequence[Parameter], lr: float, momentum: float, weight_decay: float, nesterov: bool
     ) -> None:
-        self._lr, self._momentum, self._weight_decay, self._nesterov = lr, momentum, weight_decay, nesterov
+        self._momentum, self._weight_decay, self._nesterov = momentum, weight_decay, nesterov
         self._runs = [_flatten(run) for run in _runs(parameters)]
-        self._velocities: list[Tensor | None] = [None for _ in self._runs]
+        self.param_groups: list[dict[str, Any]] = [{"params": [*parameters], "lr": lr}]
+        self.state: MutableMapping[int, Tensor] = {}  # run -> velocity
 
     def zero_grad(self) -> None:
         for _, gradient in self._runs:
@@ -83,16 +96,17 @@ class FlatSGD:
 
     @torch.no_grad()
     def step(self) -> None:
+        lr = self.param_groups[0]["lr"]
         for i, (values, gradient) in enumerate(self._runs):
             change = gradient.add(values, alpha=self._weight_decay) if self._weight_decay else gradient
             if self._momentum:
-                velocity = self._velocities[i]
+                velocity = self.state.get(i)
                 if velocity is None:
-                    velocity = self._velocities[i] = change.clone()
+                    velocity = self.state[i] = change.clone()
                 else:
                     velocity.mul_(self._momentum).add_(change)
                 change = change.add(velocity, alpha=self._momentum) if self._nesterov else velocity
-            values.add_(change, alpha=-self._lr)
+            values.add_(change, alpha=-lr)
 
 
 def _runs(parameters: Sequence[Parameter]) -> list[list[Parameter]]:

@@ -6,8 +6,7 @@ thousand processes do the same.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +19,14 @@ from gossipnet.data.task import Samples, Task
 from gossipnet.merge import Group, MergeRule, variance_ratio
 from gossipnet.model import ModelSpec, bind
 from gossipnet.streams import generator, seed_of
-from gossipnet.training.optimizer import make_optimizer
+from gossipnet.training.batches import batches, hold_out
+from gossipnet.training.evaluation import evaluate
+from gossipnet.training.norms import batch_norms, recalibrate
+from gossipnet.training.optimizer import make_optimizer, scale_lr
+from gossipnet.training.randomness import OwnRandomness
+from gossipnet.training.schedule import make_schedule
 
-EVALUATION_BATCH = 1000
 RECALIBRATION_BATCHES = 10
-_BATCH_NORMS = nn.modules.batchnorm._BatchNorm
 
 
 class Diverged(RuntimeError):
@@ -40,8 +42,12 @@ class TrainerConfig:
     batch_size: int
     lr: float
     optimizer: str = "sgd"
+    schedule: str = "constant"
+    rounds: int = 1  # of the run, which a schedule is spread over
+    after_merge: str = "keep"  # the optimizer's state (momentum) in a merge: keep | reset
     buffers: str = "average"  # BatchNorm statistics in a merge: average | own | recalibrate
     evaluate_samples: int = 2000  # of the test set, for the curves
+    validation: float = 0.0  # share of the samples that is not trained on
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,29 +79,32 @@ class Trainer:
         self.task = task
         self.config = config
         self.device = device
-        self.n_samples = len(indices)
-        self._torch_rng = _seeded_rng(seed_of(config.seed, config.node, "torch"))
-        with self._own_rng():
+        self._stream = OwnRandomness(seed_of(config.seed, config.node, "torch"), device)
+        with self._stream():
             torch.manual_seed(init_seed)
             self.module = make().to(device)
         self.spec = ModelSpec.of(self.module)
         self.vector = bind(self.module)
         self.optimizer = make_optimizer(config.optimizer, [*self.module.parameters()], config.lr)
+        self._schedule = make_schedule(config.schedule)
         self._rule = rule
         self._memory = {k: v.to(device) for k, v in (rule.init(self.spec) if rule.init else {}).items()}
-        self._batches = _batches(indices, config.batch_size, generator(config.seed, config.node, "batches"))
+        training, self._held = hold_out(indices, config.validation, generator(config.seed, config.node, "validation"))
+        self.n_samples = len(training)
+        self._batches = batches(training, config.batch_size, generator(config.seed, config.node, "batches"))
 
-    def train(self, steps: int, stop: Callable[[], bool] = lambda: False) -> tuple[int, float]:
-        """Do up to `steps` local steps; `stop` is asked between two. Returns (steps done, mean loss).
+    def train(self, round: int, steps: int, stop: Callable[[], bool] = lambda: False) -> tuple[int, float]:
+        """Do up to `steps` local steps of that round; `stop` is asked between two. Returns (steps done, mean loss).
 
         Raises Diverged if the model is no longer finite.
         """
         self.module.train()
+        scale_lr(self.optimizer, self._schedule(round, self.config.rounds))
         total = torch.zeros((), device=self.device)
         done = 0
-        with self._own_rng():
+        with self._stream():
             while done < steps and not (done and stop()):
-                inputs, targets = self._batch(self.task.train, next(self._batches))
+                inputs, targets = self._batch()
                 loss = self.task.loss(self.module(inputs), targets)
                 self.optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -115,95 +124,65 @@ class Trainer:
 
         Returns the numbers to report: with `measure`, variance_ratio (see `gossipnet.merge.variance_ratio`).
         """
-        vectors = torch.stack([self.vector, *(m.vector.to(self.device) for m in incoming)])
-        group = Group(
-            vectors=vectors,
+        group = self._group(own_weight, own_age, incoming)
+        with self._stream():
+            merged, memory = self._rule.step(group, {k: v.clone() for k, v in self._memory.items()})
+            self._check(merged)
+            ratio = variance_ratio(self.spec, group.vectors, group.weights, merged) if measure else None
+            self._commit(group, merged)
+        self._memory = memory
+        if self.config.after_merge == "reset":
+            self.optimizer.state.clear()
+        return {"variance_ratio": ratio}
+
+    def _group(self, own_weight: float, own_age: int, incoming: Sequence[Incoming]) -> Group:
+        return Group(
+            vectors=torch.stack([self.vector, *(m.vector.to(self.device) for m in incoming)]),
             weights=torch.tensor([own_weight, *(m.weight for m in incoming)], device=self.device),
             ages=torch.tensor([own_age, *(m.age for m in incoming)], device=self.device),
             samples=torch.tensor([self.n_samples, *(m.samples for m in incoming)], device=self.device),
             spec=self.spec,
         )
-        merged, memory = self._rule.step(group, self._memory)
+
+    def _check(self, merged: Tensor) -> None:
+        """Raise RuntimeError for what no model can be; the rule may be the user's."""
+        if merged.shape != self.vector.shape:
+            got, wanted = tuple(merged.shape), tuple(self.vector.shape)
+            raise RuntimeError(f"merge rule {self._rule.name!r} returned a vector of shape {got}, expected {wanted}")
+        if not bool(merged.float().isfinite().all()):
+            raise RuntimeError(f"merge rule {self._rule.name!r} returned nan or inf, expected finite numbers")
+
+    def _commit(self, group: Group, merged: Tensor) -> None:
+        """Write the merged parameters, and the float buffers by their policy, whatever the rule made of those."""
         buffers = slice(self.spec.n_parameters, None)
-        if merged.shape != self.vector.shape or not bool(merged.isfinite().all()):
-            raise RuntimeError(
-                f"merge rule {self._rule.name!r} returned {tuple(merged.shape)} with nan, or a wrong shape"
-            )
+        statistics = group.vectors[0, buffers]
         if self.config.buffers == "average":
-            merged[buffers] = group.weights @ vectors[:, buffers]
-        else:
-            merged[buffers] = vectors[0, buffers]
-        ratio = variance_ratio(self.spec, vectors, group.weights, merged) if measure else None
+            statistics = group.weights @ group.vectors[:, buffers]
+        before = self.vector.clone() if self.config.buffers == "recalibrate" else self.vector
         self.vector.copy_(merged)
-        self._memory = memory
-        if self.config.buffers == "recalibrate":
-            self._recalibrate()
-        return {"variance_ratio": ratio}
+        self.vector[buffers] = statistics
+        if self.config.buffers == "recalibrate" and batch_norms(self.module):
+            try:
+                recalibrate(self.module, (self._batch()[0] for _ in range(RECALIBRATION_BATCHES)))
+            except BaseException:
+                self.vector.copy_(before)
+                raise
 
     def evaluate(self, final: bool) -> dict[str, Any]:
-        """Loss and metrics, means over the whole test set (`final`) or over its first `evaluate_samples`."""
-        size = len(self.task.test) if final else min(self.config.evaluate_samples, len(self.task.test))
-        return evaluate(self.module, self.task, size, self.device)
+        """Loss and metrics, means over the whole test set (`final`) or over its first `evaluate_samples`.
 
-    def _batch(self, samples: Samples, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        inputs, targets = samples.batch(indices)
+        With validation samples also the same of those, as `validation_loss` and so on.
+        """
+        most = len(self.task.test) if final else self.config.evaluate_samples
+        with self._stream(keep=False):
+            tested = self._evaluate(self.task.test, np.arange(min(most, len(self.task.test))))
+            validated = self._evaluate(self.task.train, self._held) if len(self._held) else {}
+        return tested | {f"validation_{name}": value for name, value in validated.items() if name != "samples"}
+
+    def _evaluate(self, samples: Samples, indices: NDArray[np.int64]) -> dict[str, Any]:
+        return evaluate(self.module, self.task, samples, indices, self.device)
+
+    def _batch(self) -> tuple[Tensor, Tensor]:
+        """The next batch of one's own samples, on the device."""
+        inputs, targets = self.task.train.batch(next(self._batches))
         return inputs.to(self.device), targets.to(self.device)
-
-    def _recalibrate(self) -> None:
-        """Estimate BatchNorm statistics anew, by forward passes over local data (Izmailov et al. 2018, section 3.2)."""
-        norms = [m for m in self.module.modules() if isinstance(m, _BATCH_NORMS)]
-        momenta = [norm.momentum for norm in norms]
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None  # a cumulative mean over the batches
-        self.module.train()
-        with torch.no_grad(), self._own_rng():
-            for _ in range(RECALIBRATION_BATCHES if norms else 0):
-                self.module(self._batch(self.task.train, next(self._batches))[0])
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
-
-    @contextmanager
-    def _own_rng(self) -> Iterator[None]:
-        """Inside, torch's global random numbers are this trainer's own (dropout, initialisation)."""
-        outside = torch.get_rng_state()
-        torch.set_rng_state(self._torch_rng)
-        try:
-            yield
-        finally:
-            self._torch_rng = torch.get_rng_state()
-            torch.set_rng_state(outside)
-
-
-def evaluate(module: nn.Module, task: Task, size: int, device: torch.device) -> dict[str, Any]:
-    """Loss and metrics of `module`, means over the first `size` test samples."""
-    module.eval()
-    totals: dict[str, float] = dict.fromkeys(["loss", *task.metrics], 0.0)
-    with torch.inference_mode():
-        for first in range(0, size, EVALUATION_BATCH):
-            inputs, targets = task.test.batch(np.arange(first, min(first + EVALUATION_BATCH, size)))
-            inputs, targets = inputs.to(device), targets.to(device)
-            outputs = module(inputs)
-            totals["loss"] += float(task.loss(outputs, targets)) * len(inputs)
-            for name, metric in task.metrics.items():
-                # the mean over the batch: a metric may give several values per sample (one per character)
-                totals[name] += float(metric(outputs, targets).double().mean()) * len(inputs)
-    return {name: total / size for name, total in totals.items()} | {"samples": size}
-
-
-def _seeded_rng(seed: int) -> Tensor:
-    """The state of torch's CPU generator after `manual_seed(seed)`."""
-    return torch.Generator().manual_seed(seed).get_state()
-
-
-def _batches(indices: NDArray[np.int64], size: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-    """Batches of exactly `size`, without end: shuffled epochs, one after the other, cut into batches across the seams.
-
-    So every step of every node has the same shape, whatever the number of its samples.
-    """
-    left = indices[:0]
-    while True:
-        while len(left) < size:
-            left = np.concatenate([left, rng.permutation(indices)])
-        yield left[:size]
-        left = left[size:]
