@@ -110,11 +110,10 @@ def run_node_command(experiment: "Experiment", node: int, out: Path | None, inse
         experiment,
         place,
         neighborhood,
-        lambda: (materials.task, materials.parts[node]),
+        materials.task,
+        materials.parts[node],
         folder,
         outlet,
-        liveness=None,
-        die=lambda: None,
     )
     _write_summary(log, experiment, result, outlet, time.monotonic() - epoch)
     return _status(result, outlet)

@@ -4,7 +4,6 @@ Events reach the Node from four sides: the sockets, the training thread (`post`)
 go out on two: messages to the sockets, and Train, Merge, Evaluate and Save to the training thread, through one queue.
 """
 
-import ctypes
 import math
 import os
 import queue
@@ -36,7 +35,7 @@ from gossipnet.events import (
     Train,
     Woke,
 )
-from gossipnet.live.zeromq import Transport
+from gossipnet.live.zeromq import Arrival, Transport
 from gossipnet.model import ModelSpec
 from gossipnet.node import Node
 from gossipnet.transfer import Parcel, admit
@@ -44,8 +43,7 @@ from gossipnet.wire import Offer, Reason, Refusal, decode, encode
 
 BATCH = 64  # messages read before anything else gets its turn
 DOWN_AFTER_S = 1.0  # a link that is back by then was never down: libzmq reconnects after 0.05 s
-LOOK_EVERY_S = 0.25  # at the memory, and at links that are about to be down
-SPARE_BYTES = 256 << 20  # that the process may grow by before the network is suspected
+LOOK_EVERY_S = 0.25  # at who is at the door, and at links that are about to be down
 
 Work = Train | Merge | Evaluate | Save
 
@@ -74,54 +72,32 @@ class Outlet(Protocol):
 
 
 class Driver(threading.Thread):
-    """Drives one Node. Start it, `attach` the Node, then work on `actions` until it yields None; `error` tells the end.
-
-    `die` is called, in this thread, when the process that started us is gone.
-    """
+    """Drives one Node. Start it, then work on `actions` until it yields None; `finish` or `crash` tells the end."""
 
     def __init__(
-        self, place: Place, payload_bytes: int, outlet: Outlet, liveness: int | None, die: Callable[[], None]
+        self, place: Place, node: Node, spec: ModelSpec, codec: Codec, payload_bytes: int, outlet: Outlet
     ) -> None:
         super().__init__(name="gossipnet-io", daemon=True)
         self.place = place
         self.actions: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self.stopping = threading.Event()
         self.finish = Finish("the node did not start")
-        self.crash: BaseException | None = None
+        self.crash: BaseException | None = None  # BadInput if the port cannot be had
         self.messages_sent = 0
         self.bytes_sent = 0
+        self._node = node
+        self._spec = spec
+        self._codec = codec
         self._payload_bytes = payload_bytes
         self._outlet = outlet
-        self._liveness = liveness
-        self._die = die
+        self._transport: Transport
         self._posted: deque[Event | Callable[[], None]] = deque()
         self._waker, self._wake = os.pipe()
-        self._opened = threading.Event()
-        self._node: Node | None = None
-        self._spec: ModelSpec
-        self._codec: Codec
         self._down_at: dict[int, float] = {}
-        self._bytes_allowed: int | None = None
         self._look_at = 0.0
         self._done = False
 
     # --- called by the training thread -------------------------------------------------------------------------
-
-    def wait_open(self) -> None:
-        """Until the port is bound. Raises BadInput if it could not be."""
-        self._opened.wait()
-        if self.crash is not None:
-            raise self.crash
-
-    def attach(self, node: Node, spec: ModelSpec, codec: Codec) -> None:
-        """Begin: from now on the Node is this thread's."""
-
-        def begin() -> None:
-            self._node, self._spec, self._codec = node, spec, codec
-            self._transport.register(self._poller)
-            self._handle(Started())
-
-        self.post(begin)
 
     def post(self, what: Event | Callable[[], None]) -> None:
         """Hand over an event for the Node, or something to call in this thread."""
@@ -132,40 +108,39 @@ class Driver(threading.Thread):
         """Stop the thread, if it still runs, and wait for it: messages on their way get a second to leave."""
         self.post(self._stop)
         self.join()
+        os.close(self._wake)
+        os.close(self._waker)
 
     # --- the thread --------------------------------------------------------------------------------------------
 
     def run(self) -> None:
         try:
-            self._open()
-            self._opened.set()
-            while not self._done:
-                self._turn()
+            self._transport = Transport(self.place.listen, self.place.peers, self._payload_bytes)
+            try:
+                self._drive()
+            finally:
+                self._transport.close()
         except BaseException as error:
             self.crash = error
         finally:
-            self._opened.set()
             self.stopping.set()
             self.actions.put(None)
-            if hasattr(self, "_transport"):
-                self._transport.close()
+
+    def _drive(self) -> None:
+        self._poller = zmq.Poller()
+        self._poller.register(self._waker, zmq.POLLIN)
+        if self._outlet.fileno() is not None:
+            self._poller.register(self._outlet.fileno(), zmq.POLLIN)
+        self._transport.register(self._poller)
+        self._handle(Started())
+        while not self._done:
+            self._turn()
 
     def _stop(self) -> None:
         self._done = True
 
-    def _open(self) -> None:
-        self._poller = zmq.Poller()
-        self._poller.register(self._waker, zmq.POLLIN)
-        if self._liveness is not None:
-            self._poller.register(self._liveness, zmq.POLLIN)
-        if self._outlet.fileno() is not None:
-            self._poller.register(self._outlet.fileno(), zmq.POLLIN)
-        self._transport = Transport(self.place.listen, self.place.peers, self._payload_bytes)
-
     def _turn(self) -> None:
         ready = dict(self._poller.poll(self._timeout_ms()))
-        if self._liveness in ready:
-            self._die()
         if self._outlet.fileno() in ready:
             self._commands()
         if self._waker in ready:
@@ -173,15 +148,14 @@ class Driver(threading.Thread):
         while self._posted:
             what = self._posted.popleft()
             what() if callable(what) else self._handle(what)
-        if self._node is not None:
-            self._listen()
-            self._look()
-            if self._node.deadline is not None and self.now() >= self._node.deadline:
-                self._handle(Woke())
+        self._listen()
+        self._look()
+        if self._node.deadline is not None and self.now() >= self._node.deadline:
+            self._handle(Woke())
 
     def _timeout_ms(self) -> int:
         until = self.now() + LOOK_EVERY_S
-        if self._node is not None and self._node.deadline is not None:
+        if self._node.deadline is not None:
             until = min(until, self._node.deadline)
         return max(0, math.ceil((until - self.now()) * 1000))
 
@@ -203,10 +177,17 @@ class Driver(threading.Thread):
                 self._down_at[peer] = self.now() + DOWN_AFTER_S
             elif self._down_at.pop(peer, None) is None:
                 self._handle(PeerUp(peer))
-        for _ in range(self._transport.strangers(self.now())):
-            self._handle(Received(Refusal(Reason.HANDSHAKE, "a connection that spoke no ZMTP")))
-        for frames in self._transport.receive(BATCH):
-            self._handle(self._read(frames))
+        for arrival in self._transport.receive(BATCH):
+            self._arrived(arrival)
+        self._transport.attend(self.now())
+        for refusal in self._transport.door.refusals():
+            self._handle(Received(refusal))
+
+    def _arrived(self, arrival: Arrival) -> None:
+        received = self._read(arrival.frames)
+        valid = not isinstance(received.message, Refusal)
+        self._transport.door.came_out(arrival.descriptor, arrival.n_frames, arrival.size, valid, self.now())
+        self._handle(received)
 
     def _read(self, frames: list[memoryview] | None) -> Received:
         if frames is None:
@@ -220,7 +201,6 @@ class Driver(threading.Thread):
         return Received(message, admitted)
 
     def _handle(self, event: Event) -> None:
-        assert self._node is not None
         events = deque([event])
         while events:
             for action in self._node.handle(events.popleft(), self.now()):
@@ -267,44 +247,4 @@ class Driver(threading.Thread):
         for peer in [peer for peer, at in self._down_at.items() if now >= at]:
             del self._down_at[peer]
             self._handle(PeerDown(peer))
-        self._look_at_memory()
-
-    def _look_at_memory(self) -> None:
-        """Cut all connections if the process has grown more than its own work explains.
-
-        A peer can make libzmq collect a message without end, out of our sight. If memory falls when everything is
-        cut, it was that; if not, it was the training's, and the measure moves up. A false alarm costs a reconnect.
-        """
-        assert self._node is not None
-        held = resident_bytes()
-        if self._bytes_allowed is None:
-            if self._node.merged:  # the first round has shown what the work itself takes
-                self._bytes_allowed = held + SPARE_BYTES + 4 * len(self.place.peers) * self._payload_bytes
-            return
-        if held <= self._bytes_allowed:
-            return
-        for peer in self._transport.cut(self._poller):
-            self._down_at.setdefault(peer, self.now() + DOWN_AFTER_S)
-        give_memory_back()
-        left = resident_bytes()
-        if held - left > SPARE_BYTES // 2:
-            self._handle(Received(Refusal(Reason.FLOOD, f"{(held - left) >> 20} MiB came in that were no message")))
-        else:
-            self._bytes_allowed = left + SPARE_BYTES
-
-
-def resident_bytes() -> int:
-    """Memory of this process, as far as the system tells (Linux); 0 elsewhere."""
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0
-
-
-def give_memory_back() -> None:
-    """Let the C library return what is free to the system; without this a freed flood still counts as ours."""
-    try:
-        ctypes.CDLL(None).malloc_trim(0)
-    except (OSError, AttributeError):  # not glibc
-        return
+        self._transport.door.look(now)

@@ -7,6 +7,7 @@ so the pipe ends when the launcher does, whatever ended it, and the process ends
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -71,6 +72,7 @@ class ChannelOutlet:
 
 def serve(channel: Channel, liveness: int, prepared: Materials | None = None) -> int:
     """Do what the first message on `channel` asks for. Returns the exit status."""
+    threading.Thread(target=end_with, args=(liveness,), name="gossipnet-liveness", daemon=True).start()
     order = channel.receive_one()
     if order is None:
         return ORPHANED
@@ -81,7 +83,7 @@ def serve(channel: Channel, liveness: int, prepared: Materials | None = None) ->
         if order["do"] == "measure":
             channel.send(measured=_measure(order, materials))
         else:
-            channel.send(result=_run(order, materials, channel, liveness))
+            channel.send(result=_run(order, materials, channel))
     except BadInput as error:
         channel.send(failed=str(error), bad_input=True)
         return 2
@@ -92,7 +94,7 @@ def serve(channel: Channel, liveness: int, prepared: Materials | None = None) ->
     return 0
 
 
-def _run(order: Mapping[str, Any], materials: Materials, channel: Channel, liveness: int) -> dict[str, Any]:
+def _run(order: Mapping[str, Any], materials: Materials, channel: Channel) -> dict[str, Any]:
     place = Place(
         node=order["node"],
         listen=order["listen"],
@@ -104,11 +106,10 @@ def _run(order: Mapping[str, Any], materials: Materials, channel: Channel, liven
         materials.experiment,
         place,
         Neighborhood.from_dict(order["neighborhood"]),
-        lambda: (materials.task, materials.parts[place.node]),
+        materials.task,
+        materials.parts[place.node],
         Path(order["folder"]),
         ChannelOutlet(channel),
-        liveness,
-        die,
     )
     return asdict(result)
 
@@ -126,8 +127,9 @@ def _measure(order: Mapping[str, Any], materials: Materials) -> dict[str, Any]:
     return measure_together(vectors, make, task, pick_device(experiment.device))
 
 
-def die() -> None:
-    """The launcher is gone: so are we, without waiting for anything."""
+def end_with(liveness: int) -> None:
+    """Wait for the launcher's end, and end this process then, whatever its other threads are doing."""
+    os.read(liveness, 1)
     os._exit(ORPHANED)
 
 

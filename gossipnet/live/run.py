@@ -4,7 +4,6 @@ import resource
 import sys
 import time
 import traceback
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -134,6 +133,7 @@ def run_node(
 
     Raises BadInput if the node cannot start; whatever happens later is in the result.
     """
+    seed_process(experiment.seed, place.node)
     trainer = build_trainer(experiment, place.node, task, part)
     codec = make_codec(experiment.codec)
     node = Node(neighborhood, node_config(experiment, place.node, trainer, session=time.time_ns()))

@@ -11,20 +11,24 @@ What the options are for (numbers measured on libzmq 4.3.5):
   however busy the training is.
 - No routing id is ever set: it is no identity, and reconnecting under an old one blocks a ROUTER.
 
-Nothing in libzmq bounds a message of endless frames: it is collected out of our sight until memory ends. `cut` closes
-and reopens every socket, which frees whatever was collected; the links come back by themselves.
+- ZAP_DOMAIN, though nobody answers to it: old protocol versions (1.0, 2.0), which any garbage can pass for, are
+  refused; only they could be rid of a handshake.
+
+Nothing in libzmq bounds a message of endless frames; `door` does.
 """
 
 import contextlib
 import os
 import stat
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from gossipnet.errors import BadInput
+from gossipnet.live.door import Door
 from gossipnet.wire import HEADER_BYTES
 
 MOST_FRAMES = 2  # of one message: header and payload
@@ -39,6 +43,16 @@ _UP = zmq.EVENT_HANDSHAKE_SUCCEEDED
 _DOWN = zmq.EVENT_DISCONNECTED
 
 
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One message that has come in. `frames` is None if there are too many of them to be one of ours."""
+
+    frames: list[memoryview] | None
+    descriptor: int  # of the connection that it came from; -1 if that is not known
+    n_frames: int
+    size: int  # bytes in all
+
+
 class Transport:
     """The open sockets of one node. `peers` maps each neighbor to its endpoint; `payload_bytes` is the largest payload.
 
@@ -51,16 +65,13 @@ class Transport:
         self.bytes_sent = 0
         self.messages_sent = 0
         self._most = max(payload_bytes, HEADER_BYTES) + HEADER_BYTES
-        self._context = zmq.Context()
-        self._open()
-
-    def _open(self) -> None:
         self._up: set[int] = set()
-        self._doorstep: dict[int, float] = {}  # descriptor of an open connection -> when it was accepted
-        self._unmet = 0  # connections accepted less handshakes made, less the strangers told of already
+        self.door = Door(self._most, QUEUE, len(self.peers))
+        self._context = zmq.Context()
         self._router = self._socket(zmq.ROUTER)
+        self._router.zap_domain = b"gossipnet"
+        self._doorbell = self._router.get_monitor_socket(zmq.EVENT_ACCEPTED | _DOWN)
         self._bind()
-        self._door = self._router.get_monitor_socket(zmq.EVENT_ACCEPTED | _UP | _DOWN)
         self._dealers = {peer: self._socket(zmq.DEALER) for peer in self.peers}
         self._monitors = {}
         for peer, dealer in self._dealers.items():
@@ -97,8 +108,8 @@ class Transport:
             raise BadInput(f"cannot listen on {self.listen}: {error.strerror}; {_fix(error)}") from error
 
     def register(self, poller: zmq.Poller) -> None:
-        """Let `poller` wait for whatever `links`, `strangers` and `receive` would return."""
-        for socket in (self._router, self._door, *self._monitors.values()):
+        """Let `poller` wait for whatever `links`, `attend` and `receive` would find."""
+        for socket in (self._router, self._doorbell, *self._monitors.values()):
             poller.register(socket, zmq.POLLIN)
 
     def links(self) -> Iterator[tuple[int, bool]]:
@@ -110,24 +121,13 @@ class Transport:
                     (self._up.add if up else self._up.discard)(peer)
                     yield peer, up
 
-    def strangers(self, now: float) -> int:
-        """How many connections to our port have ended, since the last call, without a handshake.
-
-        A handshake is reported without its connection. But one that is still open after HANDSHAKE_MS has made it,
-        so that only the young ones are in doubt: these are told of later.
-        """
-        for event in _events(self._door):
+    def attend(self, now: float) -> None:
+        """Tell the door who has come and gone since the last call."""
+        for event in _events(self._doorbell):
             if event["event"] == zmq.EVENT_ACCEPTED:
-                self._doorstep[event["value"]] = now
-                self._unmet += 1
-            elif event["event"] == _UP:
-                self._unmet -= 1
+                self.door.opened(event["value"], now)
             else:
-                self._doorstep.pop(event["value"], None)
-        young = sum(now - since < 2 * HANDSHAKE_MS / 1000 for since in self._doorstep.values())
-        count = max(0, self._unmet - young)
-        self._unmet -= count
-        return count
+                self.door.closed(event["value"])
 
     def send(self, peer: int, header: bytes, payload: memoryview | None) -> bool:
         """Hand a message to the link; False if there is none, or its queue is full. The payload is not copied."""
@@ -143,30 +143,26 @@ class Transport:
         self.messages_sent += 1
         return True
 
-    def receive(self, most: int) -> Iterator[list[memoryview] | None]:
-        """Up to `most` messages that have come in, as their frames; None for one with too many frames."""
+    def receive(self, most: int) -> Iterator[Arrival]:
+        """Up to `most` messages that have come in."""
         for _ in range(most):
             try:
                 frame = self._router.recv(zmq.DONTWAIT, copy=False)  # the routing id: no identity, of no use
             except zmq.Again:
                 return
-            frames: list[memoryview] = []
-            while frame.more:
-                frame = self._router.recv(zmq.DONTWAIT, copy=False)
-                if len(frames) <= MOST_FRAMES:
-                    frames.append(frame.buffer)
-            yield frames if len(frames) <= MOST_FRAMES else None
+            yield self._rest(frame)
 
-    def cut(self, poller: zmq.Poller) -> list[int]:
-        """Close every connection and open the sockets again. Returns the neighbors whose links were up."""
-        lost = sorted(self._up)
-        for socket, _ in list(poller.sockets):
-            if isinstance(socket, zmq.Socket):
-                poller.unregister(socket)
-        self._close_sockets(0)
-        self._open()
-        self.register(poller)
-        return lost
+    def _rest(self, frame: Any) -> Arrival:
+        """The message that begins with the routing id `frame`; frames that no message of ours has are not kept."""
+        frames: list[memoryview] = []
+        count = size = 0
+        while frame.more:
+            frame = self._router.recv(zmq.DONTWAIT, copy=False)
+            count += 1
+            size += len(frame)
+            if count <= MOST_FRAMES:
+                frames.append(frame.buffer)
+        return Arrival(frames if count <= MOST_FRAMES else None, _origin(frame), count, size)
 
     def close(self, linger_ms: int = LINGER_MS) -> None:
         """Close everything; what was sent last gets `linger_ms` to leave."""
@@ -182,6 +178,14 @@ class Transport:
             dealer.disable_monitor()
             dealer.close(linger_ms if peer in self._up else 0)
         self._router.close(0)
+
+
+def _origin(frame: Any) -> int:
+    try:
+        descriptor: int = frame.get(zmq.SRCFD)
+    except zmq.ZMQError:  # not a frame off a connection
+        return -1
+    return descriptor
 
 
 def _events(monitor: Any) -> Iterator[Mapping[str, Any]]:
