@@ -174,7 +174,9 @@ def _rerun(run: Run) -> Markup:
     """The command that runs it again, as it can be pasted into a shell."""
     verb = "sim" if run.summary.world == "sim" else "swarm"
     file = shlex.quote(str(run.path / "config.toml")) if run.config else f"{run.name}/config.toml"
-    return element("pre", element("code", f"gossipnet {verb} {file}"))
+    return join(
+        (element("p", "To run it again:", class_="soft"), element("pre", element("code", f"gossipnet {verb} {file}")))
+    )
 
 
 def _all_settings(run: Run) -> Markup:
