@@ -1,9 +1,8 @@
 """The weighted average of all models, the reference that every other rule is compared with."""
 
-import torch
 from torch import Tensor
 
-from gossipnet.merge.blocks import Results, batched
+from gossipnet.merge.blocks import Results, batched, weighted_sum
 from gossipnet.merge.group import Group, Merge, merge_rule
 
 
@@ -22,6 +21,6 @@ def average() -> Merge:
         if len(vectors) == 1:
             return results.like(vectors).copy_(vectors[0])
         out = None if batched(vectors) else results.like(vectors)
-        return torch.mv(vectors.T, group.weights.to(vectors.dtype), out=out)
+        return weighted_sum(group.weights.to(vectors.dtype), vectors, out)
 
     return merge

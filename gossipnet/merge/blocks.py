@@ -21,38 +21,49 @@ _LARGE_BYTES = 32 << 20  # glibc gives freed blocks above this back to the syste
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """A stretch of the vector: one tensor whose variance is corrected, or a run of everything between two such."""
+class Stretch:
+    """Columns of one tensor; `tensor` is its number among those whose variance is looked at, None for all others."""
 
     start: int
     stop: int
-    scoped: bool
-
-    def blocks(self, device: torch.device) -> Iterator[slice]:
-        """The columns of the span, in pieces that fit in the cache of `device`."""
-        size = _COLUMNS if device.type == "cpu" else _COLUMNS_CUDA
-        for start in range(self.start, self.stop, size):
-            yield slice(start, min(start + size, self.stop))
+    tensor: int | None
 
 
 def scoped_entries(spec: ModelSpec, tensors: str = "weights") -> tuple[Entry, ...]:
     """The tensors that have a variance to keep: parameters with two dimensions or more, or `"all"` parameters."""
     least = 0 if tensors == "all" else 2
-    return tuple(e for e in spec.entries if not e.buffer and len(e.shape) >= least)
+    return tuple(e for e in spec.entries if not e.buffer and len(e.shape) >= least and e.numel)
 
 
-def spans(spec: ModelSpec, scoped: tuple[Entry, ...]) -> list[Span]:
-    """Cut the vector into the `scoped` tensors and what lies between them."""
-    found: list[Span] = []
+def blocks(numel: int, scoped: tuple[Entry, ...], device: torch.device) -> Iterator[list[Stretch]]:
+    """Cut `numel` columns into blocks that fit in the cache of `device`, each a list of stretches one after another.
+
+    Big tensors span several blocks, and a block holds many small tensors.
+    """
+    most = _COLUMNS if device.type == "cpu" else _COLUMNS_CUDA
+    block: list[Stretch] = []
+    for stretch in _stretches(numel, scoped, most):
+        if block and stretch.stop - block[0].start > most:
+            yield block
+            block = []
+        block.append(stretch)
+    if block:
+        yield block
+
+
+def _stretches(numel: int, scoped: tuple[Entry, ...], most: int) -> Iterator[Stretch]:
+    """The scoped tensors and what lies between them, in order, none longer than `most`."""
     done = 0
-    for entry in scoped:
-        if entry.offset > done:
-            found.append(Span(done, entry.offset, False))
+    for number, entry in enumerate(scoped):
+        yield from _cut(done, entry.offset, None, most)
         done = entry.offset + entry.numel
-        found.append(Span(entry.offset, done, True))
-    if done < spec.numel:
-        found.append(Span(done, spec.numel, False))
-    return [s for s in found if s.stop > s.start]
+        yield from _cut(entry.offset, done, number, most)
+    yield from _cut(done, numel, None, most)
+
+
+def _cut(start: int, stop: int, tensor: int | None, most: int) -> Iterator[Stretch]:
+    for first in range(start, stop, most):
+        yield Stretch(first, min(first + most, stop), tensor)
 
 
 def batched(tensor: Tensor) -> bool:
@@ -64,26 +75,33 @@ def batched(tensor: Tensor) -> bool:
     return False
 
 
+def weighted_sum(weights: Tensor, rows: Tensor, out: Tensor | None) -> Tensor:
+    """sum_j w_j x_j: (k,), (k, n) -> (n,), at memory speed; `out` is None under vmap only.
+
+    vmap makes one batched product of `@`, and something eight times slower of `mv` with a transposed matrix.
+    """
+    return weights @ rows if out is None else torch.mv(rows.T, weights, out=out)
+
+
 class Scratch:
     """Named buffers that the blocks of one merge take turns in; under vmap there are none, and operators allocate."""
 
     def __init__(self, like: Tensor) -> None:
         self._like = like
-        self._off = batched(like)
-        self._buffers: dict[str, Tensor] = {}
+        self.off = batched(like)
+        self._memory: dict[str, Tensor] = {}
+        self._views: dict[tuple[str, tuple[int, ...]], Tensor] = {}  # of it, by the shape asked for
 
     def __call__(self, name: str, *shape: int, dtype: torch.dtype | None = None) -> Tensor | None:
         """A contiguous buffer for `out=`, dtype that of the vectors unless given; None under vmap."""
-        if self._off:
+        if self.off:
             return None
-        need = prod(shape)
-        if name not in self._buffers or self._buffers[name].numel() < need:
-            self._buffers[name] = self._like.new_empty(need, dtype=dtype)
-        return self._buffers[name][:need].view(shape)
-
-    def window(self, result: Tensor, columns: slice) -> Tensor | None:
-        """The columns of the result, for `out=`; None under vmap."""
-        return None if self._off else result[columns]
+        if (name, shape) not in self._views:
+            if name not in self._memory or self._memory[name].numel() < prod(shape):
+                self._memory[name] = self._like.new_empty(prod(shape), dtype=dtype)
+                self._views.clear()  # those of the memory outgrown would keep it
+            self._views[name, shape] = self._memory[name][: prod(shape)].view(shape)
+        return self._views[name, shape]
 
 
 class Results:

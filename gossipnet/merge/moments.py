@@ -1,53 +1,73 @@
-"""Means and variances of rows that come in blocks, as accurate as float64 sums and nearly as fast as float32."""
+"""Means and variances of tensors that come in blocks, as good as sums in float64 and nearly as fast as float32."""
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from gossipnet.merge.blocks import Scratch, Span, scoped_entries
-from gossipnet.model import ModelSpec
+from gossipnet.merge.blocks import Scratch, blocks, scoped_entries
+from gossipnet.model import Entry, ModelSpec
 
 
 class Moments:
-    """Mean and population variance of the rows of a matrix, fed by blocks of columns.
+    """Mean and population variance of several tensors in m models at once, fed by blocks of columns.
 
     Every block is centred on its own means before anything is squared (the mean of squares less the square of the mean
     would cancel); its sums are taken pairwise in float32, the blocks put together in float64 (Chan et al., 1979). The
     error is about 1e-8 of the variance, plus (1e-7 mean)^2. Variances beyond 1e-38..1e38 are out of range.
     """
 
-    def __init__(self, scratch: Scratch) -> None:
+    def __init__(self, scoped: tuple[Entry, ...], scratch: Scratch) -> None:
         self._scratch = scratch
+        self._numels = [e.numel for e in scoped]
+        self._tensors: list[int] = []
         self._sizes: list[int] = []
-        self._totals: list[Tensor] = []
-        self._squares: list[Tensor] = []  # sums of squared deviations from the mean of the block
+        self._totals: list[Sequence[Tensor]] = []  # per tensor and block, of each matrix (m_i, 1)
+        self._squares: list[Sequence[Tensor]] = []  # the same: sums of squared deviations from the means of the block
 
-    def add(self, rows: Tensor) -> None:
-        """Take in a block, (m, n)."""
-        n = rows.shape[1]
+    def add(self, tensor: int, *matrices: Tensor) -> None:
+        """Take in columns of one tensor, from models that lie in one or more matrices (m_i, n)."""
+        self._tensors.append(tensor)
+        self._sizes.append(matrices[0].shape[1])
+        totals, squares = zip(*(self._sums(rows) for rows in matrices), strict=True)
+        self._totals.append(totals)
+        self._squares.append(squares)
+
+    def _sums(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         total = rows.sum(1, keepdim=True)
-        centred = torch.sub(rows, total, alpha=1 / n, out=self._scratch("centred", *rows.shape))
-        self._sizes.append(n)
-        self._totals.append(total.squeeze(1))
-        self._squares.append(centred.mul_(centred).sum(1))  # vmap knows no square_
+        centred = torch.sub(rows, total, alpha=1 / rows.shape[1], out=self._scratch("centred", *rows.shape))
+        return total, centred.mul_(centred).sum(1, keepdim=True)  # not square_, which vmap does not know
 
-    def mean(self) -> Tensor:
-        """(m,) float64"""
-        return torch.stack(self._totals).double().sum(0) / sum(self._sizes)
-
-    def variance(self) -> Tensor:
-        """(m,) float64"""
-        totals = torch.stack(self._totals).double()
+    def result(self) -> tuple[Tensor, Tensor]:
+        """Means and variances, (m, t) float64 each, matrices one after another; every tensor must be fed whole."""
+        totals, squares = _joined(self._totals), _joined(self._squares)
+        numels = torch.tensor(self._numels, dtype=torch.float64, device=totals.device)
+        if self._tensors == list(range(len(self._numels))):  # every tensor came in one block
+            return totals / numels, squares / numels
         sizes = torch.tensor(self._sizes, dtype=torch.float64, device=totals.device)
-        between = sizes @ (totals / sizes.unsqueeze(1) - self.mean()).square()
-        return (torch.stack(self._squares).double().sum(0) + between) / sum(self._sizes)
+        tensors = torch.tensor(self._tensors, device=totals.device)
+
+        def gather(parts: Tensor) -> Tensor:
+            return parts.new_zeros(len(parts), len(numels)).index_add(1, tensors, parts) / numels
+
+        means = gather(totals)
+        between = (totals / sizes - means.index_select(1, tensors)).square() * sizes
+        return means, gather(squares + between)
+
+
+def _joined(parts: Sequence[Sequence[Tensor]]) -> Tensor:
+    """Columns per tensor and block, rows per model, (m, blocks) float64."""
+    return torch.cat([torch.cat(same, 1) for same in zip(*parts, strict=True)]).double()
 
 
 def variances(spec: ModelSpec, vectors: Tensor) -> Tensor:
     """The variance of every tensor of two dimensions or more in every model: (m, d) -> (m, t) float64."""
-    found, scratch = [], Scratch(vectors)
-    for entry in scoped_entries(spec):
-        moments = Moments(scratch)
-        for columns in Span(entry.offset, entry.offset + entry.numel, True).blocks(vectors.device):
-            moments.add(vectors[:, columns])
-        found.append(moments.variance())
-    return torch.stack(found, 1) if found else vectors.new_empty(len(vectors), 0, dtype=torch.float64)
+    scoped, scratch = scoped_entries(spec), Scratch(vectors)
+    if not scoped:
+        return vectors.new_empty(len(vectors), 0, dtype=torch.float64)
+    moments = Moments(scoped, scratch)
+    for block in blocks(spec.numel, scoped, vectors.device):
+        for part in block:
+            if part.tensor is not None:
+                moments.add(part.tensor, vectors[:, part.start : part.stop])
+    return moments.result()[1]

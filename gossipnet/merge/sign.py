@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from gossipnet.errors import BadInput, unknown
-from gossipnet.merge.blocks import Results, Scratch
+from gossipnet.merge.blocks import Results, Scratch, weighted_sum
 from gossipnet.merge.group import Group, Merge, merge_rule
 from gossipnet.merge.variance import Correction, combine
 
@@ -40,8 +40,8 @@ def sign_aligned(trim: float = 0.0, elect: str = "mass", scope: bool = True) -> 
 
         def align(rows: Tensor, scratch: Scratch, out: Tensor | None) -> Tensor:
             elected, agreeing = _agree(rows, weights, least, elect, scratch)
-            total = torch.mv(agreeing.T, steps, out=scratch("total", rows.shape[1]))
-            share = torch.mv(agreeing.sign_().T, weights, out=scratch("share", rows.shape[1]))
+            total = weighted_sum(steps, agreeing, scratch("total", rows.shape[1]))
+            share = weighted_sum(weights, agreeing.sign_(), scratch("share", rows.shape[1]))
             total /= share.clamp_min_(torch.finfo(share.dtype).tiny)  # 0 / tiny where nobody won
             return torch.addcmul(rows[0], total, elected, out=out)
 
@@ -71,11 +71,11 @@ def _elect(deltas: Tensor, weights: Tensor, elect: str, scratch: Scratch) -> Ten
     winner = scratch("winner", n)
     if elect == "count":
         votes = torch.sign(deltas, out=scratch("votes", k, n))
-        return torch.mv(votes.T, weights.sign(), out=winner).sign_()
+        return weighted_sum(weights.sign(), votes, winner).sign_()
     wide = scratch("wide", k, n, dtype=torch.float64)
     wide = deltas.double() if wide is None else wide.copy_(deltas)
-    mass = torch.mv(wide.T, weights.double(), out=scratch("mass", n, dtype=torch.float64)).sign_()
-    return mass.to(deltas.dtype) if winner is None else winner.copy_(mass)
+    mass = weighted_sum(weights.double(), wide, scratch("mass", n, dtype=torch.float64))
+    return (mass.to(deltas.dtype) if winner is None else winner.copy_(mass)).sign_()
 
 
 def _thresholds(vectors: Tensor, trim: float) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gossipnet.errors import unknown
-from gossipnet.merge.blocks import Results, Scratch, scoped_entries, spans
+from gossipnet.merge.blocks import Results, Scratch, blocks, scoped_entries, weighted_sum
 from gossipnet.merge.group import Group, Merge, merge_rule
 from gossipnet.merge.moments import Moments, variances
 from gossipnet.model import ModelSpec
@@ -37,50 +37,58 @@ class Correction:
         if self.tensors not in TENSORS:
             raise unknown("choice of tensors in merge rule 'variance-corrected' called", self.tensors, TENSORS)
 
-    def factor(self, weights: Tensor, inputs: Tensor, merged: Tensor) -> Tensor:
-        """s, () float64, by which deviations from the tensor's mean are multiplied.
+    def factors(self, weights: Tensor, inputs: Tensor, merged: Tensor) -> Tensor:
+        """s, (t,) float64: by what the deviations from the mean of each tensor are multiplied.
 
-        weights: (k+1,). inputs: (k+1,), the variance of the tensor in each model. merged: (), that after the merge.
+        weights: (k+1,). inputs: (k+1, t), variances of the tensors in each model. merged: (t,), those after the merge.
         """
-        weights, mean = weights.double(), weights.double() @ inputs
-        independent = weights.square() @ inputs  # the variance of the average of uncorrelated models
+        weights = weights.double()
+        mean = weights @ inputs
         if self.target == "all":
             # By convexity the average never has more variance than this target, hence the 1; the upper end is in
             # terms of weights alone, so that one model of huge variance does not lift it.
-            target, least, most = mean, 1.0, _SLACK * weights.square().sum().rsqrt()
+            target, least, most = mean, 1.0, weights.square().sum().rsqrt()
         else:
             target = inputs[0] if self.target == "self" else (weights[1:] @ inputs[1:]) / weights[1:].sum()
-            least, most = 0.0, _SLACK * (target / independent).sqrt()
-        factor = (target / merged).sqrt().clamp(min=least).minimum(most.nan_to_num())
+            independent = weights.square() @ inputs  # the variance of the average of uncorrelated models
+            least, most = 0.0, (target / independent).sqrt()
+        factors = (target / merged).sqrt().clamp(min=least).minimum(_SLACK * most)
         usable = (merged > _ROUNDING * mean) & (target > 0)
-        return torch.where(usable, factor, 1.0).nan_to_num(nan=1.0, posinf=1.0)
+        return torch.where(usable, factors, 1.0)
 
 
 def combine(group: Group, how: Combine, correction: Correction | None, results: Results) -> Tensor:
     """Merge block by block with `how`, then correct the variance of every tensor that `correction` covers. (d,)"""
     vectors, scratch, result = group.vectors, Scratch(group.vectors), results.like(group.vectors)
-    for span in spans(group.spec, scoped_entries(group.spec, correction.tensors) if correction else ()):
-        inputs, merged = Moments(scratch), Moments(scratch)
-        for columns in span.blocks(vectors.device):
-            rows, window = vectors[:, columns], scratch.window(result, columns)
-            made = how(rows, scratch, window)
-            if window is None:
-                result[columns] = made
-            if span.scoped:
-                inputs.add(rows)
-                merged.add(made.unsqueeze(0))
-        if correction and span.scoped:
-            factor = correction.factor(group.weights, inputs.variance(), merged.variance()[0]).to(result.dtype)
-            mean = merged.mean()[0].to(result.dtype)
-            for columns in span.blocks(vectors.device):
-                _stretch(result[columns], mean, factor, scratch)
+    scoped = scoped_entries(group.spec, correction.tensors) if correction else ()
+    moments = Moments(scoped, scratch)
+    corrected: list[tuple[int, Tensor]] = []
+    for block in blocks(vectors.shape[1], scoped, vectors.device):
+        start, stop = block[0].start, block[-1].stop
+        rows, made = vectors[:, start:stop], result[start:stop]
+        if scratch.off:
+            made.copy_(how(rows, scratch, None))
+        else:
+            how(rows, scratch, made)
+        for part in block:
+            if part.tensor is not None:
+                here = slice(part.start - start, part.stop - start)
+                moments.add(part.tensor, rows[:, here], made[here].unsqueeze(0))
+                corrected.append((part.tensor, made[here]))
+    if correction and corrected:
+        _rescale(corrected, correction, group.weights, moments)
     return result
 
 
-def _stretch(part: Tensor, mean: Tensor, factor: Tensor, scratch: Scratch) -> None:
-    """part += (part - mean) * (factor - 1), so that a factor of 1 changes no bit."""
-    deviation = torch.sub(part, mean, out=scratch("centred", len(part)))
-    part += deviation.mul_(factor - 1)
+def _rescale(parts: list[tuple[int, Tensor]], correction: Correction, weights: Tensor, moments: Moments) -> None:
+    """Give every tensor its variance, in place, part by part: x becomes s x + (1 - s) mean."""
+    means, spread = moments.result()  # the last row is the merged model
+    dtype = parts[0][1].dtype
+    factors = correction.factors(weights, spread[:-1], spread[-1]).to(dtype)
+    shifts = ((1 - factors) * means[-1]).to(dtype)  # of the rounded factor: where that is 1 no bit changes
+    stretch, shift = factors.unbind(), shifts.unbind()
+    for tensor, part in parts:
+        part.mul_(stretch[tensor]).add_(shift[tensor])
 
 
 @merge_rule("variance-corrected", blocks="tensor")
@@ -101,7 +109,7 @@ def variance_corrected(target: str = "all", tensors: str = "weights") -> Merge:
         if len(group.vectors) == 1:
             return results.like(group.vectors).copy_(group.vectors[0])
         weights = group.weights.to(group.vectors.dtype)
-        return combine(group, lambda rows, _, out: torch.mv(rows.T, weights, out=out), correction, results)
+        return combine(group, lambda rows, _, out: weighted_sum(weights, rows, out), correction, results)
 
     return merge
 

@@ -1,35 +1,45 @@
-"""Spans cover the vector once; results and buffers are shared only where nobody can notice."""
+"""Blocks cover the vector once; results and buffers are shared only where nobody can notice."""
 
 import pytest
 import torch
 
 from gossipnet.merge import blocks
-from gossipnet.merge.blocks import Results, Scratch, batched, scoped_entries, spans
+from gossipnet.merge.blocks import Results, Scratch, batched, scoped_entries
 
 LARGE = blocks._LARGE_BYTES // 4
 
 
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("most", [1, 7, 100, 1 << 16])
 @pytest.mark.parametrize("tensors", ["weights", "all"])
-def test_spans_cover_every_number_once(spec, tensors):
+def test_blocks_cover_every_number_once(spec, tensors, most, monkeypatch):
+    monkeypatch.setattr(blocks, "_COLUMNS", most)
     scoped = scoped_entries(spec, tensors)
-    found = spans(spec, scoped)
-    columns = [i for span in found for block in span.blocks(torch.device("cpu")) for i in range(spec.numel)[block]]
-    assert columns == list(range(spec.numel))
-    assert [(s.start, s.stop) for s in found if s.scoped] == [(e.offset, e.offset + e.numel) for e in scoped]
+    found = list(blocks.blocks(spec.numel, scoped, CPU))
+    stretches = [stretch for block in found for stretch in block]
+    assert [i for s in stretches for i in range(s.start, s.stop)] == list(range(spec.numel))
+    assert all(0 < block[-1].stop - block[0].start <= most for block in found)
+    for number, entry in enumerate(scoped):
+        columns = [i for s in stretches if s.tensor == number for i in range(s.start, s.stop)]
+        assert columns == list(range(entry.offset, entry.offset + entry.numel))
 
 
-def test_what_is_not_scoped_is_one_span(spec):
-    assert spans(spec, ()) == [blocks.Span(0, spec.numel, False)]
+def test_a_small_model_is_one_block(spec):
+    assert len(list(blocks.blocks(spec.numel, scoped_entries(spec), CPU))) == 1
+
+
+def test_a_big_tensor_spans_blocks_of_the_full_size(make_spec):
+    most = blocks._COLUMNS
+    spec = make_spec({"bias": (5,), "weight": (3, most), "rest": (2,)})
+    found = list(blocks.blocks(spec.numel, scoped_entries(spec), CPU))
+    assert [block[-1].stop - block[0].start for block in found] == [5, most, most, most, 2]
 
 
 def test_scoped_are_weights_or_all_parameters_but_never_buffers(spec):
     assert [e.name for e in scoped_entries(spec)] == ["conv", "fc", "out"]
     assert [e.name for e in scoped_entries(spec, "all")] == ["conv", "conv.bias", "fc", "scale", "fc.bias", "out"]
-
-
-def test_a_long_span_comes_in_blocks():
-    sizes = [b.stop - b.start for b in blocks.Span(5, 5 + 3 * blocks._COLUMNS + 2, True).blocks(torch.device("cpu"))]
-    assert sizes == [blocks._COLUMNS] * 3 + [2]
 
 
 def test_vmap_is_noticed():

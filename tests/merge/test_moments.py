@@ -6,13 +6,15 @@ import torch
 
 from gossipnet.merge import blocks
 from gossipnet.merge.moments import Moments, variances
+from gossipnet.model import Entry
 
 
 def measured(rows: torch.Tensor, cut: int) -> tuple[np.ndarray, np.ndarray]:
-    moments = Moments(blocks.Scratch(rows))
+    moments = Moments((Entry("weight", tuple(rows.shape[1:]), 0, rows.shape[1], False),), blocks.Scratch(rows))
     for piece in rows.split(cut, dim=1):
-        moments.add(piece)
-    return moments.mean().numpy(), moments.variance().numpy()
+        moments.add(0, piece)
+    mean, variance = moments.result()
+    return mean[:, 0].numpy(), variance[:, 0].numpy()
 
 
 @pytest.mark.parametrize("cut", [1, 7, 64, 1000, 5000])

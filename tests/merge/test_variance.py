@@ -222,3 +222,11 @@ def test_bad_options_are_named_in_one_line(text, named):
         make_merge(text)
     assert named in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("target", ["all", "others", "self"])
+def test_variances_beyond_float32_leave_the_average(target, make_group):
+    models = normal(3, 100)
+    models[1] *= 1e30
+    group = make_group(models)
+    assert make_merge(f"variance-corrected:target={target}")(group).equal(average(group))
