@@ -80,25 +80,47 @@ class Spread:
 
 @dataclass(frozen=True)
 class Sample:
-    """What a node hands in when it is evaluated: its vector or a sample of it, and the variance of each weight tensor."""
+    """What a node hands in when it is evaluated: its vector, or a sample of it, and each weight tensor's variance."""
 
     vector: NDArray[np.float32]  # (m,), the same coordinates for all nodes
     scale: float  # d / m
     variances: Mapping[str, float]
 
 
-class RunLog:
-    """Writes the run folder of one run, in either world."""
+class Together:
+    """The samples of one round, of the nodes that have handed one in."""
 
-    def __init__(self, folder: Path, nodes: int, measured: Iterable[int]) -> None:
+    def __init__(self) -> None:
+        self.nodes: set[int] = set()
+        self._spread = Spread()
+        self._scale = 1.0
+        self._variances: dict[str, float] = {}  # sums
+
+    def add(self, node: int, sample: Sample) -> None:
+        self.nodes.add(node)
+        self._spread.add(sample.vector)
+        self._scale = sample.scale
+        for name, variance in sample.variances.items():
+            self._variances[name] = self._variances.get(name, 0.0) + variance
+
+    def distance(self) -> float:
+        """The consensus distance of whole vectors, as the sample has it."""
+        return self._spread.distance() * math.sqrt(self._scale)
+
+    def variances(self) -> dict[str, float]:
+        """Mean over nodes of the variance of each weight tensor."""
+        return {name: total / len(self.nodes) for name, total in self._variances.items()}
+
+
+class RunLog:
+    """Writes the run folder of one run, in either world. `measured`: the nodes that hand in samples."""
+
+    def __init__(self, folder: Path, measured: Iterable[int]) -> None:
         self.folder = folder
         self._recorder = Recorder(folder / "metrics.jsonl")
-        self._nodes = nodes
         self._measured = set(measured)
-        self._samples: dict[int, dict[int, Sample]] = {}
         self._start: dict[str, float] = {}
-        self._spreads: dict[int, tuple[Spread, list[Mapping[str, float]]]] = {}
-        self._scales: dict[int, float] = {}
+        self._rounds: dict[int, Together] = {}
 
     def write(self, time_s: float, node: int | None, event: str, round: int, numbers: Mapping[str, Any]) -> None:
         """One line of metrics.jsonl."""
@@ -113,39 +135,31 @@ class RunLog:
 
     def measure(self, time_s: float, node: int, round: int, sample: Sample) -> None:
         """A node's sample after `round` (0: before the first). The last of a round makes its `consensus` line."""
-        spread, variances = self._spreads.setdefault(round, (Spread(), []))
-        spread.add(sample.vector)
-        variances.append(sample.variances)
-        self._scales[round] = sample.scale
-        self._consensus_if_complete(time_s, round)
+        if node in self._measured:
+            self._rounds.setdefault(round, Together()).add(node, sample)
+            self._consensus_if_complete(time_s, round)
 
     def forget(self, time_s: float, node: int) -> None:
-        """That node will hand in nothing more."""
+        """That node will hand in nothing more; what it has handed in counts."""
         self._measured.discard(node)
-        for round in sorted(self._spreads):
+        for round in sorted(self._rounds):
             self._consensus_if_complete(time_s, round)
 
     def _consensus_if_complete(self, time_s: float, round: int) -> None:
-        spread, variances = self._spreads[round]
-        if spread.n < len(self._measured):
+        together = self._rounds[round]
+        if not self._measured <= together.nodes:
             return
-        del self._spreads[round]
-        means = {name: float(np.mean([v[name] for v in variances])) for name in variances[0]}
+        del self._rounds[round]
+        variances = together.variances()
         if round == 0:
-            self._start = means
+            self._start = variances
             return
-        ratios = {name: mean / self._start[name] for name, mean in means.items() if self._start.get(name)}
-        self.write(
-            time_s,
-            None,
-            "consensus",
-            round,
-            {
-                "consensus_distance": spread.distance() * math.sqrt(self._scales.pop(round)),
-                "nodes": spread.n,
-                "variance_ratios": ratios,
-            },
-        )
+        numbers = {
+            "consensus_distance": together.distance(),
+            "nodes": len(together.nodes),
+            "variance_ratios": {n: v / self._start[n] for n, v in variances.items() if self._start.get(n)},
+        }
+        self.write(time_s, None, "consensus", round, numbers)
 
     def close(
         self,
@@ -172,7 +186,10 @@ def summarize(
     consensus_distance: float | None,
     mean_model_accuracy: float | None,
 ) -> Summary:
-    """The summary of a run. Means are over the nodes that finished; a node that did not is in `left`."""
+    """The summary of a run. Means are over the nodes that finished; a node that did not is in `left`.
+
+    `rounds` are those that the furthest node has done: a run that ends early has fewer than it was to have.
+    """
     finished = [r for r in results if r.error is None]
     accuracies = np.array([r.accuracy for r in finished if r.accuracy is not None])
     updates = sum(r.steps for r in results)
@@ -180,10 +197,11 @@ def summarize(
     for result in results:
         refused.update(result.refused)
     sent = sum(r.bytes_sent for r in results)
+    done = metrics.column("merged", "round")  # a line per node and round
     memory = [r.peak_rss_bytes for r in finished if r.peak_rss_bytes is not None]
     busy_s = (times.wall_s or 0.0) - (times.startup_s or 0.0) - (times.evaluation_s or 0.0)
     return Summary(
-        **fixed,
+        **{**fixed, "rounds": int(done.max(initial=0))},
         wall_s=times.wall_s,
         startup_s=times.startup_s,
         evaluation_s=times.evaluation_s,
@@ -194,10 +212,10 @@ def summarize(
         min_accuracy=float(accuracies.min()) if accuracies.size else None,
         std_accuracy=float(accuracies.std()) if accuracies.size else None,
         mean_model_accuracy=mean_model_accuracy,
-        evaluated_nodes=int(accuracies.size),
+        evaluated_nodes=int(accuracies.size) or None,
         consensus_distance=consensus_distance,
         bytes_sent=sent,
-        bytes_per_node_round=sent / (fixed["nodes"] * fixed["rounds"]),
+        bytes_per_node_round=sent / len(done) if len(done) else None,
         messages_sent=sum(r.messages_sent for r in results),
         messages_refused=dict(sorted(refused.items())),
         peak_rss_bytes_per_node=float(np.mean(memory)) if memory else None,

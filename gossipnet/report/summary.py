@@ -23,7 +23,7 @@ class Summary:
     """The keys of summary.json in their order. Accuracies are shares in [0, 1], means are over nodes that finished."""
 
     nodes: int
-    rounds: int
+    rounds: int  # done
     world: str  # live | sim
     topology: str
     merge: str

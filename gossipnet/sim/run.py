@@ -103,7 +103,7 @@ class Simulation:
             experiment.topology, n=experiment.nodes, seed=experiment.seed, mixing=experiment.mixing
         )
         parts = split(experiment, self._task)
-        self.log = RunLog(folder, experiment.nodes, evaluated_nodes(experiment))
+        self.log = RunLog(folder, evaluated_nodes(experiment))
         describe_run(self.log, self.topology, self._task, parts)
         self._chosen: Any = None
         self.places = [self._place(i, parts[i]) for i in range(experiment.nodes)]
