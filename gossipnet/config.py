@@ -14,7 +14,7 @@ from typing import Any
 from gossipnet import toml_file
 from gossipnet.errors import BadInput, unknown
 from gossipnet.options import Option, find_option, no_option, option, options_of
-from gossipnet.settings import LARGEST_INT, Choice, Number, Registered, Several, Text, Whole, WordOr
+from gossipnet.settings import LARGEST_INT, Choice, Number, Registered, Several, Text, Whole, WordOr, YesNo
 
 SIM_ONLY = ("train",)  # options of the simulator's command alone
 SECTIONS = {
@@ -206,6 +206,9 @@ class Experiment:
     )
     evaluate_nodes: int = option(
         256, "report.evaluate_nodes", "At most so many nodes, drawn by the seed, are evaluated at the end", Whole(1)
+    )
+    tensorboard: bool = option(
+        False, "report.tensorboard", "Write the reports for TensorBoard too, into the run's folder", YesNo()
     )
 
     def __post_init__(self) -> None:

@@ -91,6 +91,10 @@ def check(experiment: Experiment) -> None:
             registry(plural).make(text)
     make_topology(experiment.topology, n=experiment.nodes, seed=experiment.seed, mixing=experiment.mixing)
     _check_device(experiment.device)
+    if experiment.tensorboard:
+        from gossipnet.report.tensorboard import require_tensorboard
+
+        require_tensorboard()
 
 
 def _check_device(device: str) -> None:

@@ -145,6 +145,21 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class YesNo:
+    """True or false, in text of any case; 1 and "yes" are neither."""
+
+    expected: str = "true or false"
+
+    def from_text(self, text: str) -> Any:
+        return {"true": True, "false": False}.get(text.strip().lower(), text)
+
+    def admit(self, value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise wrong(value, self.expected)
+        return value
+
+
+@dataclass(frozen=True)
 class WordOr:
     """A word that stands for "decide yourself", or a value."""
 

@@ -24,6 +24,7 @@ EXPERIMENTS = st.builds(
     patience=st.just("learnt") | st.floats(1e-6, 1e6),
     latency_s=st.floats(0, 1e9),
     on_failure=st.sampled_from(["stop", "continue"]),
+    tensorboard=st.booleans(),
 )
 
 

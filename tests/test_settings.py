@@ -19,11 +19,20 @@ from gossipnet.settings import (
     Text,
     Whole,
     WordOr,
+    YesNo,
     registry,
 )
 
 QUORUM = WordOr("all", Whole(0))
-CHECKS = [Whole(1, 9), Number(0, above=True), Number(0), Choice(("same", "own")), QUORUM, Text("[a-z]+", "letters")]
+CHECKS = [
+    YesNo(),
+    Whole(1, 9),
+    Number(0, above=True),
+    Number(0),
+    Choice(("same", "own")),
+    QUORUM,
+    Text("[a-z]+", "letters"),
+]
 ANY_VALUE = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.dates(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),

@@ -98,7 +98,7 @@ def run_node_command(experiment: "Experiment", node: int, out: Path | None, inse
     materials = Materials(experiment.to_toml())
     folder = out or default_folder(f"{experiment.name}-node{node}")
     claim(folder, overwrite=False, config=experiment.to_toml())
-    log = RunLog(folder, [])
+    log = RunLog(folder, [], experiment.tensorboard)
     outlet = FolderOutlet(node, experiment.rounds, log, experiment.seconds)
     epoch = time.monotonic()
     place = Place(node, listen, {p: endpoints[p] for p in neighborhood.peers}, swarm_token(experiment), epoch)

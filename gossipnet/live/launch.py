@@ -76,7 +76,7 @@ class Launcher:
             experiment.topology, n=experiment.nodes, seed=experiment.seed, mixing=experiment.mixing
         )
         self._view = view
-        self._log = RunLog(folder, _evaluated(experiment))
+        self._log = RunLog(folder, _evaluated(experiment), experiment.tensorboard)
         self._children: dict[int, Child] = {}
         self._stopping = False
         self._together: dict[str, Any] = {}

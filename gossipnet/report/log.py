@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gossipnet.report.metrics import Metrics, Recorder
 from gossipnet.report.page import write_page
 from gossipnet.report.summary import Summary, rounds_to_accuracy
+from gossipnet.report.tensorboard import Board
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,10 +114,14 @@ class Together:
 
 
 class RunLog:
-    """Writes the run folder of one run, in either world. `measured`: the nodes that hand in samples."""
+    """Writes the run folder of one run, in either world. `measured`: the nodes that hand in samples.
 
-    def __init__(self, folder: Path, measured: Iterable[int]) -> None:
+    With `tensorboard` it writes event files too. Raises BadInput if TensorBoard is not installed.
+    """
+
+    def __init__(self, folder: Path, measured: Iterable[int], tensorboard: bool = False) -> None:
         self.folder = folder
+        self._board = Board(folder / "tensorboard") if tensorboard else None
         self._recorder = Recorder(folder / "metrics.jsonl")
         self._measured = set(measured)
         self._start: dict[str, float] = {}
@@ -124,7 +129,10 @@ class RunLog:
 
     def write(self, time_s: float, node: int | None, event: str, round: int, numbers: Mapping[str, Any]) -> None:
         """One line of metrics.jsonl."""
-        self._recorder.write({"time_s": round_time(time_s), "node": node, "event": event, "round": round, **numbers})
+        record = {"time_s": round_time(time_s), "node": node, "event": event, "round": round, **numbers}
+        self._recorder.write(record)
+        if self._board is not None:
+            self._board.write(record)
 
     def write_topology(self, topology: Mapping[str, Any]) -> None:
         (self.folder / "topology.json").write_text(json.dumps(topology) + "\n")
@@ -171,6 +179,8 @@ class RunLog:
     ) -> Summary:
         """Write summary.json and report.html, and return the summary. `fixed` are the keys known from the start."""
         self._recorder.close()
+        if self._board is not None:
+            self._board.close()
         metrics = Metrics.from_file(self.folder / "metrics.jsonl")
         summary = summarize(fixed, results, times, metrics, consensus_distance, mean_model_accuracy)
         (self.folder / "summary.json").write_text(summary.to_json() + "\n")

@@ -20,7 +20,7 @@ from gossipnet.errors import BadInput
 
 Floats = NDArray[np.float64]
 NAN = math.nan
-_COMMON = ("time_s", "node", "event", "round")
+COMMON = ("time_s", "node", "event", "round")
 
 
 class Recorder:
@@ -82,7 +82,7 @@ class Metrics:
     def names(self, event: str) -> list[str]:
         """The columns of numbers that this event has, in order of appearance, without time_s, node and round."""
         table = self._tables.get(event)
-        return [n for n in table.numbers if n not in _COMMON] if table else []
+        return [n for n in table.numbers if n not in COMMON] if table else []
 
     def column(self, event: str, name: str) -> Floats:
         """(reports of this event,) float64, nan where the report has no such number."""
@@ -118,7 +118,7 @@ class Metrics:
     def to_csv(self, path: Path) -> None:
         """All reports in the order of the file, one column per number, empty where a report has none."""
         names = list(dict.fromkeys(n for t in self._tables.values() for n in (*t.numbers, *t.texts)))
-        names = [*_COMMON, *(n for n in names if n not in _COMMON)]
+        names = [*COMMON, *(n for n in names if n not in COMMON)]
         rows = sorted((line, event, i) for event, t in self._tables.items() for i, line in enumerate(t.lines))
         with path.open("w", newline="", encoding="utf-8", errors="replace") as file:
             writer = csv.writer(file)
@@ -138,7 +138,7 @@ class _Table:
     def append(self, line: int, record: Mapping[str, Any]) -> None:
         row = len(self.lines)
         self.lines.append(line)
-        for name, value in _flat(record):
+        for name, value in flat(record):
             if isinstance(value, str):
                 if name != "event":
                     self.texts.setdefault(name, {})[row] = value
@@ -148,7 +148,7 @@ class _Table:
                 column = self.numbers[name] = array("d")
             if len(column) < row:
                 column.extend([NAN] * (row - len(column)))
-            column.append(_float(value))
+            column.append(as_float(value))
 
     def column(self, name: str) -> Floats:
         values = np.full(len(self.lines), NAN)
@@ -192,15 +192,17 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     return record if isinstance(record, dict) and isinstance(record.get("event"), str) else None
 
 
-def _flat(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Names and values, those of nested objects as `outer/inner`; lists are left out."""
     for name, value in record.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}/")
+            yield from flat(value, f"{prefix}{name}/")
         elif not isinstance(value, list):
             yield prefix + name, value
 
 
-def _float(value: float | None) -> float:
+def as_float(value: float | None) -> float:
+    """A number of JSON, numpy or torch; nan for what is none, or not finite."""
     try:
         number = NAN if value is None else float(value)
     except OverflowError:  # JSON integers have no bound
