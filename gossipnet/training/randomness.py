@@ -2,7 +2,7 @@
 
 Dropout, initialisation and the transforms of a user's dataset draw from the global generators of torch, numpy and
 Python. Many trainers share a process, so torch's are swapped in and out for each; the other two are slower to swap and
-rarely used in training, and are seeded once per process or simulated run.
+rarely used in training: all three are seeded once per process or simulated run.
 """
 
 import random
@@ -51,7 +51,8 @@ class OwnRandomness:
 
 
 def seed_process(seed: int, node: int) -> None:
-    """Seed the global generators of Python and numpy, for a process that is one node's."""
+    """Seed all global generators, for a process that is one node's."""
+    torch.manual_seed(seed_of(seed, node, "process"))
     random.seed(seed_of(seed, node, "python"))
     np.random.seed(seed_of(seed, node, "numpy") % 2**32)
 
@@ -59,10 +60,11 @@ def seed_process(seed: int, node: int) -> None:
 @contextmanager
 def seeded_process(seed: int, node: int) -> Iterator[None]:
     """The same for a while; then they are as they were."""
-    python, legacy = random.getstate(), np.random.get_state()
+    python, legacy, outside = random.getstate(), np.random.get_state(), torch.get_rng_state()
     seed_process(seed, node)
     try:
         yield
     finally:
         random.setstate(python)
         np.random.set_state(legacy)
+        torch.set_rng_state(outside)

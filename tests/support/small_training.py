@@ -1,11 +1,13 @@
 """A small task and trainers for it."""
 
+import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gossipnet.data.samples import Samples
 from gossipnet.data.task import Task, classification
@@ -24,6 +26,38 @@ def blobs(n: int, seed: int) -> Samples:
 
 
 TASK = classification("blobs", blobs(90, 0), blobs(37, 1), inputs=(FEATURES,), outputs=CLASSES, model="logistic")
+
+
+def blobs_task() -> Task:
+    """The same, for an experiment: `task=BLOBS`."""
+    return TASK
+
+
+def failing_task() -> Task:
+    """Sample 7 cannot be read: the node that holds it fails in its first epoch."""
+
+    class Broken(list[tuple[Any, int]]):
+        def __getitem__(self, i: Any) -> Any:
+            if i == 7:
+                raise OSError("sample 7 is damaged")
+            return super().__getitem__(i)
+
+    inputs, labels = TASK.train.batch(np.arange(90))
+    pairs = Broken(zip(inputs.numpy(), labels.tolist(), strict=True))
+    return replace(TASK, train=Samples(pairs))
+
+
+def random_task() -> Task:
+    """Inputs with noise from all of Python's, numpy's and torch's global random numbers."""
+
+    def noisy(inputs: Tensor) -> Tensor:
+        return inputs + random.random() + np.random.rand() + torch.rand(1)
+
+    arrays = [part.numpy() for part in TASK.train.batch(np.arange(90))]
+    return replace(TASK, train=Samples(*arrays, prepare=noisy))
+
+
+BLOBS, FAILING, RANDOM = (f"{__file__}:{name}" for name in ("blobs_task", "failing_task", "random_task"))
 
 
 def plain_model() -> nn.Module:
