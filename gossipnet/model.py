@@ -6,7 +6,7 @@ non-persistent buffers (masks, tables) stay local to each node.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -62,10 +62,11 @@ class ModelSpec:
     def digest(self) -> bytes:
         """8 bytes that name the layout on the wire, where no shape ever travels."""
         lines = [
-            f"{e.name}|{','.join(map(str, e.shape))}|float32|{'buffer' if e.buffer else 'parameter'}"
+            # !a quotes the name, so that no name can pass for two
+            f"{e.name!a}|{','.join(map(str, e.shape))}|float32|{'buffer' if e.buffer else 'parameter'}"
             for e in self.entries
         ]
-        lines += [f"{alias}={name}" for alias, name in self.ties]
+        lines += [f"{alias!a}={name!a}" for alias, name in self.ties]
         return hashlib.blake2b("\n".join(lines).encode(), digest_size=8).digest()
 
     def views(self, vector: Tensor) -> dict[str, Tensor]:
@@ -124,37 +125,72 @@ def _inspect(module: nn.Module) -> tuple[ModelSpec, list[list[Tensor]]]:
         entries.append(Entry(name, tuple(tensor.shape), offset, tensor.numel(), buffer))
         tensors.append([tensor])
         offset += tensor.numel()
-    if not offset:
+    if all(e.buffer or not e.numel for e in entries):
         raise BadInput(f"{type(module).__name__} has no parameters: there is nothing to train or exchange")
     devices = {t.device for same in tensors for t in same}
     if len(devices) > 1:
         raise BadInput(
             f"the model lies on {len(devices)} devices ({', '.join(sorted(map(str, devices)))}): move it to one"
         )
+    _refuse_overlap((e.name, same[0]) for e, same in zip(entries, tensors, strict=True))
     return ModelSpec(tuple(entries), tuple(ties)), tensors
 
 
 def _float_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor, bool]]:
     for name, parameter in module.named_parameters(remove_duplicate=False):
-        if isinstance(parameter, nn.parameter.UninitializedParameter):
-            raise BadInput(f"parameter {name!r} has no shape yet: run one forward pass before the model is used")
-        if parameter.dtype != torch.float32:
-            raise BadInput(
-                f"parameter {name!r} is {parameter.dtype}: gossipnet exchanges float32 models, call .float()"
-            )
-        if parameter.layout != torch.strided:
-            raise BadInput(f"parameter {name!r} is {parameter.layout}: gossipnet exchanges dense models")
+        _refuse_unfit(f"parameter {name!r}", parameter)
         yield name, parameter, False
     for name, buffer in module.named_buffers(remove_duplicate=False):
         if not buffer.is_floating_point() or not _persistent(module, name):
             continue
-        if buffer.dtype != torch.float32:
-            raise BadInput(f"buffer {name!r} is {buffer.dtype}: gossipnet exchanges float32 models, call .float()")
+        _refuse_unfit(f"buffer {name!r}", buffer)
         if not bool(buffer.isfinite().all()):
             raise BadInput(
                 f"buffer {name!r} holds nan or inf, which no node accepts: register it with persistent=False"
             )
         yield name, buffer, True
+
+
+def _refuse_unfit(what: str, tensor: Tensor) -> None:
+    """Raises BadInput for what has no numbers yet, and for what is not dense float32."""
+    if nn.parameter.is_lazy(tensor):
+        raise BadInput(f"{what} has no shape yet: run one forward pass before the model is used")
+    if tensor.is_meta:
+        raise BadInput(f"{what} is on the meta device, without numbers: build the model on cpu or cuda")
+    if tensor.layout != torch.strided:
+        raise BadInput(f"{what} is {tensor.layout}: gossipnet exchanges dense models")
+    if tensor.dtype != torch.float32:
+        raise BadInput(f"{what} is {tensor.dtype}: gossipnet exchanges float32 models, call .float()")
+
+
+def _refuse_overlap(named: Iterable[tuple[str, Tensor]]) -> None:
+    """Raises BadInput where tensors share memory without being the same view of it: `bind` would part them."""
+    by_storage: dict[int, list[tuple[str, Tensor]]] = {}
+    for name, tensor in named:
+        if tensor.numel():
+            by_storage.setdefault(tensor.untyped_storage().data_ptr(), []).append((name, tensor))
+    for sharing in by_storage.values():
+        if len(sharing) > 1:
+            _refuse_overlap_in(sharing)
+
+
+def _refuse_overlap_in(storage: list[tuple[str, Tensor]]) -> None:
+    first = min(t.storage_offset() for _, t in storage)
+    last = max(t.storage_offset() + sum((n - 1) * s for n, s in _dims(t)) for _, t in storage)
+    taken = torch.zeros(last - first + 1, dtype=torch.bool)
+    for name, tensor in storage:
+        size = [n if s else 1 for n, s in _dims(tensor)]  # an expanded dimension is the same memory again
+        part = taken.as_strided(size, tensor.stride(), tensor.storage_offset() - first)
+        if part.any():
+            raise BadInput(
+                f"{name!r} is another view (transposed, sliced) of memory that the model holds already: "
+                "assign the whole Parameter to tie weights, and transpose in forward()"
+            )
+        part.fill_(True)
+
+
+def _dims(tensor: Tensor) -> list[tuple[int, int]]:
+    return list(zip(tensor.shape, tensor.stride(), strict=True))
 
 
 def _persistent(module: nn.Module, name: str) -> bool:
@@ -166,4 +202,5 @@ def _storage_key(tensor: Tensor) -> Any:
     """Equal for two tensors that are the same memory seen the same way; tied weights, in short."""
     if tensor.numel() == 0:
         return id(tensor)
-    return tensor.data_ptr(), tuple(tensor.shape), tuple(tensor.stride()), str(tensor.device)
+    steps = tuple(s for n, s in _dims(tensor) if n > 1)  # the stride of a dimension of 1 means nothing
+    return tensor.data_ptr(), tuple(tensor.shape), steps, str(tensor.device)
