@@ -89,6 +89,8 @@ WRONG = {
     "swarm --out good.toml/run": "cannot be made",
     "report missing": "no run folder 'missing'",
     "report precious": "holds no data",
+    "report precious --csv missing/table.csv": "holds no data",
+    "report run --csv missing/table.csv": "'missing/table.csv' cannot be written",
     "init good.toml": "exists",
     "init missing/good.toml": "cannot be written",
     "topology show rign:n=8": "did you mean 'ring'",
@@ -110,6 +112,7 @@ FILES = {
     "broken.py": b"# a rule\n1 / 0\n",
     "empty.py": b"",
     "precious/thesis.tex": b"...",
+    "run/metrics.jsonl": b'{"time_s": 1, "node": 0, "event": "started", "round": 1}\n',
 }
 
 

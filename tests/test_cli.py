@@ -242,6 +242,23 @@ def test_report_writes_a_page_and_prints_where(tmp_path):
     assert "<html" in page.read_text()
 
 
+def test_report_writes_the_reports_of_runs_as_a_table(tmp_path):
+    for name, accuracy in (("one", 0.5), ("two", 0.75)):
+        (tmp_path / name).mkdir()
+        line = {"time_s": 1.0, "node": 0, "event": "evaluated", "round": 1, "accuracy": accuracy}
+        (tmp_path / name / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+    one, both = tmp_path / "one.csv", tmp_path / "both.csv"
+    result = gossipnet("report", tmp_path / "one", "--csv", one)
+    assert result.stdout.splitlines() == [f"{tmp_path}/one/report.html", str(one)]
+    assert one.read_text().splitlines() == ["time_s,node,event,round,accuracy", "1,0,evaluated,1,0.5"]
+    gossipnet("report", tmp_path / "one", tmp_path / "two", "-o", tmp_path / "both.html", "--csv", both)
+    assert both.read_text().splitlines() == [
+        "run,time_s,node,event,round,accuracy",
+        "one,1,0,evaluated,1,0.5",
+        "two,1,0,evaluated,1,0.75",
+    ]
+
+
 def test_doctor_prints_a_line_for_each_thing_and_a_fix_for_each_warning():
     result = gossipnet("doctor")
     assert result.exit_code == 0

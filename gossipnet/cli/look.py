@@ -46,24 +46,32 @@ def list_(what: str | None) -> None:
 @click.option(
     "-o", "--out", type=FILE, metavar="FILE", help="The page  [default: RUN/report.html; of several: report.html]"
 )
-def report(runs: Sequence[Path], out: Path | None) -> None:
+@click.option("--csv", "table", type=FILE, metavar="FILE", help="Write every report too, as a table (CSV)")
+def report(runs: Sequence[Path], out: Path | None, table: Path | None) -> None:
     """Write a page of one run, or one that compares several.
 
-    The page is one self-contained HTML file; its path is printed, below a table that compares the runs.
+    A RUN is the folder that a run has left, or is still writing. The page is one self-contained HTML file; its path
+    is printed, below a table that compares the runs.
 
     \b
     Examples:
       gossipnet report runs/swarm-20260101-120000
       gossipnet report runs/ring runs/torus runs/complete -o topologies.html
+      gossipnet report runs/ring --csv ring.csv
     """
-    from gossipnet.report import comparison, write_page
+    from gossipnet.report import comparison, write_page, write_table
 
     page = out or (runs[0] / "report.html" if len(runs) == 1 else Path("report.html"))
+    if table is not None:
+        with writing(table):
+            write_table(list(runs), table)
     with writing(page):
         write_page(list(runs), page)
     if len(runs) > 1:
         click.echo(comparison(list(runs)))
     click.echo(str(page))
+    if table is not None:
+        click.echo(str(table))
 
 
 @click.group(cls=Commands)

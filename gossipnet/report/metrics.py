@@ -8,7 +8,7 @@ import csv
 import json
 import math
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -115,16 +115,32 @@ class Metrics:
         columns = [self.column(event, name) for event in self._tables]
         return max((float(np.nanmax(c)) for c in columns if np.isfinite(c).any()), default=0.0)
 
+    @property
+    def headings(self) -> list[str]:
+        """The columns of a table of all reports: time_s, node, event and round, then numbers and texts as they came."""
+        names = dict.fromkeys(n for t in self._tables.values() for n in (*t.numbers, *t.texts))
+        return [*COMMON, *(n for n in names if n not in COMMON)]
+
+    def rows(self, names: Sequence[str]) -> Iterator[list[str]]:
+        """All reports in the order of the file as cells of these columns, "" where a report has none."""
+        lines = sorted((line, event, i) for event, t in self._tables.items() for i, line in enumerate(t.lines))
+        for _, event, i in lines:
+            yield [event if n == "event" else self._tables[event].cell(n, i) for n in names]
+
     def to_csv(self, path: Path) -> None:
-        """All reports in the order of the file, one column per number, empty where a report has none."""
-        names = list(dict.fromkeys(n for t in self._tables.values() for n in (*t.numbers, *t.texts)))
-        names = [*COMMON, *(n for n in names if n not in COMMON)]
-        rows = sorted((line, event, i) for event, t in self._tables.items() for i, line in enumerate(t.lines))
-        with path.open("w", newline="", encoding="utf-8", errors="replace") as file:
-            writer = csv.writer(file)
-            writer.writerow(names)
-            for _, event, i in rows:
-                writer.writerow([event if n == "event" else self._tables[event].cell(n, i) for n in names])
+        """All reports as a table, one line each."""
+        write_csv(path, [("", self)])
+
+
+def write_csv(path: Path, runs: Sequence[tuple[str, Metrics]]) -> None:
+    """The reports of runs as one table, those of several with the run's name in a first column `run`."""
+    names = list(dict.fromkeys(n for _, metrics in runs for n in metrics.headings))
+    named = len(runs) > 1
+    with path.open("w", newline="", encoding="utf-8", errors="replace") as file:
+        writer = csv.writer(file)
+        writer.writerow(["run", *names] if named else names)
+        for name, metrics in runs:
+            writer.writerows([name, *row] if named else row for row in metrics.rows(names))
 
 
 class _Table:

@@ -9,6 +9,7 @@ from gossipnet.errors import BadInput
 from gossipnet.report import figures, look, sections
 from gossipnet.report.labels import labels
 from gossipnet.report.markup import Markup, element
+from gossipnet.report.metrics import write_csv
 from gossipnet.report.run import Run, load_run
 from gossipnet.report.tables import ROWS, compare_table
 from gossipnet.report.verdict import subtitle
@@ -28,6 +29,12 @@ def write_page(run_folders: Sequence[Path], out: Path) -> None:
         out.write_bytes(text.encode("utf-8", errors="replace"))
     except OSError as error:
         raise BadInput(f"cannot write {str(out)!r}: {error.strerror}; choose another place for the page") from error
+
+
+def write_table(run_folders: Sequence[Path], out: Path) -> None:
+    """Write all reports of these runs to `out` as CSV; runs have the names of the page. Raises BadInput and OSError."""
+    runs = [load_run(Path(folder)) for folder in run_folders]
+    write_csv(out, list(zip(labels(runs), (run.metrics for run in runs), strict=True)))
 
 
 def comparison(run_folders: Sequence[Path]) -> str:
