@@ -5,10 +5,11 @@ A factory takes `inputs` (the shape of one input) and `outputs` from the task, i
 
 import math
 from collections import OrderedDict
+from collections.abc import Callable
 
 from torch import nn
 
-from gossipnet.data.own import Made, make
+from gossipnet.data.own import Made, make, said
 from gossipnet.data.task import Task
 from gossipnet.errors import BadInput
 from gossipnet.registry import Registry
@@ -23,7 +24,7 @@ def make_model(text: str, task: Task) -> nn.Module:
     that returns a module. Raises BadInput, for an architecture that does not take the task's inputs too.
     """
     if task.module is not None and text in ("", task.model):
-        made = Made(task.module(), f"the model of task {task.name!r}")
+        made = _own_model(task.name, task.module)
     else:
         if not task.outputs:
             raise BadInput(f"task {task.name!r} does not say how many outputs a model needs: leave the model to it")
@@ -31,6 +32,13 @@ def make_model(text: str, task: Task) -> nn.Module:
     if not isinstance(made.value, nn.Module):
         raise BadInput(f"{made.where}: got a {type(made.value).__name__}, expected a torch.nn.Module")
     return made.value
+
+
+def _own_model(name: str, factory: Callable[[], nn.Module]) -> Made:
+    try:
+        return Made(factory(), f"the model of task {name!r}")
+    except Exception as error:
+        raise BadInput(f"the model of task {name!r}: {said(error)}") from error
 
 
 @models.register("logistic")

@@ -6,6 +6,7 @@ Whatever goes wrong in a user's code becomes a BadInput of one line that names t
 import importlib
 import importlib.util
 import inspect
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,16 @@ def at_fault(error: Exception, function: Callable[..., Any]) -> BadInput:
     file = Path(place(function).rpartition(":")[0])
     name = "" if isinstance(error, BadInput) else f"{type(error).__name__}: "
     return BadInput(f"{where_raised(error, file)}: {name}{' '.join(str(error).split())}")
+
+
+def said(error: Exception) -> str:
+    """One line: what was raised, and in which line of whose file, if not in ours, Python's or an installed one."""
+    installed = Path(str(importlib.util.find_spec("torch").origin)).parents[1]  # type: ignore[union-attr]
+    others = (installed, Path(__file__).parents[1], Path(traceback.__file__).parent)
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).is_absolute()]
+    own = [f for f in frames if not any(Path(f.filename).is_relative_to(folder) for folder in others)]
+    place = f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300] + place
 
 
 def find(registry: Registry[Any], text: str) -> tuple[Callable[..., Any], dict[str, Any]]:

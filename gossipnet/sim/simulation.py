@@ -278,8 +278,8 @@ class Simulation:
         ]
 
     def together(self) -> dict[str, Any]:
-        """The figures of all models together."""
-        vectors = (place.trainer.vector for place in self.places)
+        """The figures of all models together, of the nodes that finished."""
+        vectors = (place.trainer.vector for place in self.places if place.error is None)
         return measure_together(
             vectors,
             lambda: make_model(self.experiment.model, self._task),
