@@ -183,6 +183,9 @@ class Experiment:
     push_bytes: int = option(
         524288, "exchange.push_bytes", "Models up to this size travel inside the offer", Whole(0, 1 << 20)
     )
+    chunk_bytes: int = option(
+        1048576, "exchange.chunk_bytes", "Larger models are fetched in parts of this size", Whole(1 << 10, 1 << 20)
+    )
     depth: int = option(2, "exchange.depth", "Snapshots kept for sending, and models kept per neighbor", Whole(1, 1024))
     max_age: int = option(
         0,

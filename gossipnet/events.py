@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gossipnet.model import Snapshot
-from gossipnet.wire import Message, Refusal
+from gossipnet.wire import Message, Pull, Refusal
 
 # --- events ----------------------------------------------------------------------------------------------------
 
@@ -50,10 +50,14 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message came in (an Offer with its verified model), or something that was refused before it was one."""
+    """A message came in, or something that was refused before it was one.
+
+    An Offer comes with its verified model: at once if it was inline, else a first time without and, after a Fetch,
+    again with it, or with why it was refused in the end.
+    """
 
     message: Message | Refusal
-    snapshot: Snapshot | None = None
+    snapshot: Snapshot | Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +167,32 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class Fetch:
+    """Get the model of this Offer from its sender, in chunks. Answered by Received with the same message.
+
+    A Fetch that was begun before and cut off goes on. It takes the place of any other from that sender.
+    """
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Let go of what was fetched from this peer so far."""
+
+    peer: int
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """Send a peer the chunks that it asked for. Best effort, as Send."""
+
+    peer: int
+    pull: Pull
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Something to write down. `numbers` are JSON values."""
 
@@ -179,4 +209,4 @@ class Finish:
     bad_input: bool = False  # the error is the operator's: exit status 2, not 1
 
 
-Action = Train | Merge | Evaluate | Save | Send | Report | Finish
+Action = Train | Merge | Evaluate | Save | Send | Fetch | Cancel | Serve | Report | Finish

@@ -15,6 +15,10 @@ take our models without sending any are held back by Acks instead. At the deadli
 only PeerDown, or a peer that has moved past the round, ends the wait. So without faults the members of every merge,
 and hence every bit of the result, depend on nothing but the seed.
 
+A model too large to be pushed is only offered. What we want we fetch, one model of a peer at a time; a newer offer
+waits for the one under way, and takes the place of one that waits. We keep `depth` snapshots for those who fetch from
+us, and while all of them are being fetched a free-running node offers nothing new.
+
 Free-running, and with any quorum between, the inbox holds the newest model of each peer and a merge empties it.
 
 A source that is down, gone or late gives no model, and its weight stays with the node itself: rows still sum to 1.
@@ -48,10 +52,12 @@ from typing import Any
 from gossipnet.errors import LocalError
 from gossipnet.events import (
     Action,
+    Cancel,
     Evaluate,
     Evaluated,
     Event,
     Failed,
+    Fetch,
     Finish,
     Member,
     Merge,
@@ -64,6 +70,7 @@ from gossipnet.events import (
     Saved,
     Send,
     SendDropped,
+    Serve,
     Started,
     Stopped,
     Train,
@@ -73,10 +80,11 @@ from gossipnet.events import (
 from gossipnet.model import Snapshot
 from gossipnet.patience import Patience
 from gossipnet.topology import Neighborhood, Row
-from gossipnet.wire import Ack, Ask, Body, Bye, Hello, Message, Offer, Reason, Refusal
+from gossipnet.wire import Ack, Ask, Body, Bye, Chunk, Gone, Hello, Message, Offer, Pull, Reason, Refusal
 
 ASK_AGAIN_S = 1.0  # first repetition of an Ask; doubled each time, a model that is merely slow costs a few bytes
 ASK_AGAIN_AT_MOST_S = 8.0
+PULLED_S = 20.0  # a snapshot is kept this long after the last Pull of it: longer than any stall of a fetch
 
 
 class Phase(Enum):
@@ -134,6 +142,9 @@ class Peer:
     last: int | None = None  # its last round, once it has said goodbye
     foreign: bool = False  # its model has another spec
     offered: tuple[int, float] = (0, 0.0)  # the last round offered to it, and when
+    pulled: tuple[int, float] = (0, -math.inf)  # the round that it fetches from us, and when it last asked
+    fetching: Message | None = None  # the Offer that we fetch
+    waiting: Message | None = None  # the Offer that we fetch next
 
 
 class Node:
@@ -202,15 +213,25 @@ class Node:
         if self._stopping:
             self._close()
             return
-        self._own[self.round] = event.snapshot
-        self._own.pop(self.round - self.config.depth, None)
-        for peer in self._row().targets:
-            self._offer(peer, self.round)
+        if self._keep(event.snapshot):
+            for peer in self._row().targets:
+                self._offer(peer, self.round)
         self.phase = Phase.WAITING
         self._since = self._now
         self._ask_every_s = ASK_AGAIN_S
         self._merge_if_ready()
         self._set_deadline()
+
+    def _keep(self, snapshot: Snapshot) -> bool:
+        """Hold a new snapshot for sending, in place of one that nobody fetches. False if there is none."""
+        if len(self._own) >= self.config.depth:
+            fetched = {p.pulled[0] for p in self.peers.values() if p.up and self._now - p.pulled[1] < PULLED_S}
+            free = sorted(r for r in self._own if self.in_step or r not in fetched)
+            if not free:
+                return False
+            del self._own[free[0]]
+        self._own[self.round] = snapshot
+        return True
 
     def _merged(self, event: Merged) -> None:
         self.age = max([self.age, *(m.snapshot.age for m in self._members)])
@@ -269,10 +290,15 @@ class Node:
             self._out.append(Train(self.round, self.config.local_steps))
 
     def _full_targets(self) -> list[int]:
+        """Targets that must go on before we may: a new model would not fit into their inbox, or would take the place
+        of one that they still need."""
         if not self.in_step:
             return []
         oldest = self.round - self.config.depth
-        return [t for t in self._row().targets if self._keeps_step(t) and self.peers[t].merged < oldest]
+        owed = set(self._row().targets)
+        if oldest >= 1:
+            owed.update(self.neighborhood.at(oldest).targets)
+        return [t for t in sorted(owed) if self._keeps_step(t) and self.peers[t].merged < oldest]
 
     def _merge_if_ready(self) -> None:
         if self.phase is not Phase.WAITING or not self._enough():
@@ -424,17 +450,26 @@ class Node:
         else:
             if message.session > peer.session:
                 self._new_session(message.sender, peer, message.session)
-            self._read(message.sender, peer, message.body, event.snapshot)
+            self._read(message, peer, event.snapshot)
             self._progress()
 
-    def _read(self, sender: int, peer: Peer, body: Body, snapshot: Snapshot | None) -> None:
+    def _read(self, message: Message, peer: Peer, snapshot: Snapshot | Refusal | None) -> None:
+        sender, body = message.sender, message.body
         match body:
             case Hello():
                 self._hello(sender, peer, body)
             case Offer():
-                self._offered(sender, peer, body, snapshot)
+                self._offered(message, peer, body, snapshot)
             case Ask():
                 self._asked(sender, body.round)
+            case Pull():
+                self._pulled(sender, peer, body)
+            case Gone():
+                if peer.fetching is not None and _round_of(peer.fetching) == body.round:
+                    self._out.append(Cancel(sender))
+                    self._fetch_next(peer)
+            case Chunk():
+                self._refuse(Reason.UNEXPECTED, sender)  # those that we fetch never come here
             case Ack():
                 peer.merged = max(peer.merged, body.round)
                 self._works_on(peer, body.round + 1)
@@ -465,27 +500,57 @@ class Node:
                 bad_input=True,
             )
 
-    def _works_on(self, peer: Peer, round: int) -> None:
-        """The peer works on `round`: it has merged the one before, and keeps no model older than that."""
+    def _works_on(self, peer: Peer, round: int, trained: bool = False) -> None:
+        """The peer works on `round`, and has perhaps trained it: it has merged the one before, and keeps `depth`
+        models. For one that it has no longer we do not wait."""
         peer.round = max(peer.round, round)
         peer.merged = max(peer.merged, round - 1)
-        if round >= self.round + 2:
-            peer.awaited_from = max(peer.awaited_from, round - 1)
+        oldest = round - self.config.depth + trained
+        if oldest > self.round:
+            peer.awaited_from = max(peer.awaited_from, oldest)
 
-    def _offered(self, sender: int, peer: Peer, offer: Offer, snapshot: Snapshot | None) -> None:
-        reason = self._fault(sender, peer, offer)
+    def _offered(self, message: Message, peer: Peer, offer: Offer, snapshot: Snapshot | Refusal | None) -> None:
+        reason = self._fault(message.sender, peer, offer)
         if reason is not Reason.SPEC:
-            self._works_on(peer, offer.round)
-        if snapshot is None and reason is None:
-            reason = Reason.LENGTH
+            self._works_on(peer, offer.round, trained=True)
+        if isinstance(snapshot, Refusal):
+            reason = snapshot.reason
         if reason is not None:
-            self._refuse(reason, sender)
-            return
-        assert snapshot is not None
+            self._refuse(reason, message.sender)
+        elif isinstance(snapshot, Snapshot):
+            self._admit(message.sender, peer, offer, snapshot)
+        else:
+            self._fetch(peer, message)
+        if snapshot is not None and message == peer.fetching:
+            self._fetch_next(peer)
+
+    def _admit(self, sender: int, peer: Peer, offer: Offer, snapshot: Snapshot) -> None:
         peer.newest = max(peer.newest, offer.round)
         self._inbox[sender, offer.round if self.in_step else 0] = snapshot
         waited = self.phase in (Phase.WAITING, Phase.MERGING, Phase.EVALUATING)
         self.patience.observe(sender, self._now - self._since if waited else 0.0)
+
+    def _fetch(self, peer: Peer, message: Message) -> None:
+        """Fetch this model now, or after the one that is on its way; once is enough."""
+        if peer.fetching is None:
+            peer.fetching = message
+            self._out.append(Fetch(message))
+        elif _round_of(message) != _round_of(peer.fetching):
+            peer.waiting = message
+
+    def _fetch_next(self, peer: Peer) -> None:
+        waiting, peer.fetching, peer.waiting = peer.waiting, None, None
+        if waiting is None or not isinstance(waiting.body, Offer):
+            return
+        if self._fault(waiting.sender, peer, waiting.body) is None:
+            self._fetch(peer, waiting)
+
+    def _pulled(self, sender: int, peer: Peer, pull: Pull) -> None:
+        if pull.round in self._own and sender in self.neighborhood.at(pull.round).targets:
+            peer.pulled = (pull.round, self._now)
+            self._out.append(Serve(sender, pull, self._own[pull.round]))
+        else:
+            self._send(sender, Gone(pull.round))
 
     def _fault(self, sender: int, peer: Peer, offer: Offer) -> Reason | None:
         if offer.digest != self.config.digest or peer.foreign:
@@ -542,8 +607,9 @@ class Node:
             peer.awaited_from = max(peer.awaited_from, self.round, peer.round)
         self._report("peer_up", {"peer": event.peer})
         self._greet(event.peer)
-        if self.round in self._own and event.peer in self._row().targets:
-            self._offer(event.peer, self.round)
+        newest = self.round if self.in_step else max(self._own, default=0)
+        if newest in self._own and event.peer in self.neighborhood.at(newest).targets:
+            self._offer(event.peer, newest)
         self._give_up_on_foreign(event.peer, peer)
         self._progress()
 
@@ -553,6 +619,7 @@ class Node:
             self._report("peer_down", {"peer": event.peer})
         peer.up = peer.expected = False
         peer.offered = (0, 0.0)
+        peer.fetching = peer.waiting = None  # what has come of it is kept by the driver, should it be offered again
         self._progress()
 
     def _new_session(self, sender: int, peer: Peer, session: int) -> None:
@@ -562,6 +629,8 @@ class Node:
             peer.round = peer.merged = peer.newest = 0
             peer.awaited_from = max(1, self.round)
             peer.last, peer.foreign = None, False
+            peer.fetching = peer.waiting = None
+            self._out.append(Cancel(sender))
         peer.session = session
 
     def _send_dropped(self, event: SendDropped) -> None:
@@ -573,8 +642,9 @@ class Node:
             return
         self._progress()
         if self.deadline is not None and self._now >= self.deadline:
+            wanted = self.round if self.phase is Phase.WAITING else 0  # 0: only tell us how far you are
             for peer in self._laggards():
-                self._send(peer, Ask(self.round))
+                self._send(peer, Ask(wanted))
             self._ask_every_s = min(2 * self._ask_every_s, ASK_AGAIN_AT_MOST_S)
             self.deadline = self._now + self._ask_every_s
 
@@ -598,11 +668,18 @@ class Node:
     def _laggards(self) -> list[int]:
         """Whom the present phase waits for."""
         wait: Callable[[], list[int]] | None = {
-            Phase.WAITING: self._missing,
+            Phase.WAITING: self._silent,
             Phase.HOLDING: self._full_targets,
             Phase.LEAVING: self._needing_us,
         }.get(self.phase)
         return wait() if wait else []
+
+    def _silent(self) -> list[int]:
+        """The missing whose model is not on its way."""
+        if not self.in_step:
+            return self._missing()
+        fetched = {p for p, peer in self.peers.items() if peer.fetching and _round_of(peer.fetching) == self.round}
+        return [p for p in self._missing() if p not in fetched]
 
     # --- small things ------------------------------------------------------------------------------------------
 
@@ -645,6 +722,11 @@ class Node:
 
     def _report(self, event: str, numbers: Mapping[str, Any] | None = None) -> None:
         self._out.append(Report(event, max(1, self.round), numbers or {}))
+
+
+def _round_of(message: Message) -> int:
+    """The round of an Offer; 0 for anything else."""
+    return message.body.round if isinstance(message.body, Offer) else 0
 
 
 _REACTIONS: Mapping[type[Any], Callable[[Node, Any], None]] = {

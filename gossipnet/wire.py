@@ -1,4 +1,4 @@
-"""Messages <-> frames. What a peer sends is a header frame and, for an offer that carries its model, a payload frame.
+"""Messages <-> frames. What a peer sends is a header frame; a chunk, and an offer with its model, have a payload frame.
 
 A header is one msgpack map of at most 4 KiB. `decode` looks at its size first, unpacks it under limits, then checks
 every field by the table of its kind; there is no field that it does not know and none that it skips. It returns a
@@ -15,6 +15,8 @@ import msgpack
 VERSION = 1
 HEADER_BYTES = 4096  # no header that we write is over 200 bytes; the rest is room for later versions
 MAX_COUNT = 2**48  # of rounds, ages, samples, bytes: far above any run, far below an overflow of int64 or float64
+MOST_CHUNKS = 64  # of one Pull
+LEAST_CHUNK_BYTES, MOST_CHUNK_BYTES = 1 << 10, 1 << 20
 _LIMITS = {  # depth is limited by the field table: a value that is a list or a map is refused
     "max_array_len": 0,
     "max_map_len": 32,
@@ -33,12 +35,12 @@ class Reason(StrEnum):
     SWARM = "swarm"  # a message of another swarm
     RECEIVER = "receiver"  # meant for another node
     STRANGER = "stranger"  # from a node that is no neighbor
-    UNEXPECTED = "unexpected"  # a model from a neighbor that sends us none in that round
+    UNEXPECTED = "unexpected"  # a model that this neighbor does not send us, or a chunk that we did not fetch
     SESSION = "session"  # from an earlier life of the neighbor
     SPEC = "spec"  # a model of another architecture
     CODEC = "codec"  # a codec that this swarm does not use
     LENGTH = "length"  # the payload has not the length that both sides know
-    CORRUPT = "corrupt"  # the payload does not match its checksum
+    CORRUPT = "corrupt"  # a payload or a chunk does not match its checksum
     NOT_FINITE = "not-finite"  # a model with nan or inf
     STALE = "stale"  # a round that was merged already, or older than max_age
     AHEAD = "ahead"  # further ahead than the inbox is deep
@@ -57,11 +59,12 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """What the second frame of an offer must be."""
+    """A model as bytes: in the second frame of its offer, or to be fetched in chunks."""
 
     codec: str
     size: int  # bytes
     checksum: bytes  # xxh3_64 of the bytes, 8 bytes: it finds corruption, not forgery
+    inline: bool = True  # in the second frame; not a field of the header
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,33 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Send me your model of this round (again)."""
+    """Send me your model of this round (again), and a Hello; round 0 asks for the Hello alone."""
+
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """Send me these chunks of the model that you offered for this round."""
+
+    round: int
+    first: int  # index of the first chunk
+    count: int  # how many, at most MOST_CHUNKS
+    chunk_bytes: int  # length of each but the last: what the receiver wants, up to what the sender allows
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A part of a model's payload, in the second frame: the bytes from index * chunk_bytes on."""
+
+    round: int
+    index: int
+    checksum: bytes  # xxh3_64 of this part, 8 bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The model of this round, of which you want chunks, is not here any more."""
 
     round: int
 
@@ -96,7 +125,7 @@ class Bye:
     round: int
 
 
-Body = Hello | Offer | Ask | Ack | Bye
+Body = Hello | Offer | Ask | Pull | Chunk | Gone | Ack | Bye
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +153,14 @@ def _u64(value: Any) -> bool:
     return type(value) is int and 0 <= value < 2**64
 
 
+def _few(value: Any) -> bool:
+    return type(value) is int and 1 <= value <= MOST_CHUNKS
+
+
+def _chunk(value: Any) -> bool:
+    return type(value) is int and LEAST_CHUNK_BYTES <= value <= MOST_CHUNK_BYTES
+
+
 def _bytes8(value: Any) -> bool:
     return type(value) is bytes and len(value) == 8
 
@@ -145,6 +182,9 @@ _FIELDS: Mapping[type[Any], Mapping[str, Check]] = {
     Hello: {"round": _count, "digest": _bytes8},
     Offer: {"round": _count, "age": _count, "samples": _count, "digest": _bytes8},
     Ask: {"round": _count},
+    Gone: {"round": _count},
+    Pull: {"round": _count, "first": _count, "count": _few, "chunk_bytes": _chunk},
+    Chunk: {"round": _count, "index": _count, "checksum": _bytes8},
     Ack: {"round": _count},
     Bye: {"round": _count},
 }
@@ -187,11 +227,11 @@ def decode(frames: Sequence[Any], swarm: bytes, receiver: int) -> Message | Refu
     extra = _PAYLOAD if kind is Offer else {}
     if kind is None or not _complete(fields, {**_ENVELOPE, **_FIELDS[kind], **extra}):
         return Refusal(Reason.HEADER, "fields are not those of any message", fields["from"])
-    if (kind is Offer) != (len(frames) == 2):
+    if kind is not Offer and (kind is Chunk) != (len(frames) == 2):
         return Refusal(Reason.FRAMES, f"{len(frames)} frames for {fields['kind']}", fields["from"])
     parts = {name: fields[name] for name in _FIELDS[kind]}
     if kind is Offer:
-        parts["payload"] = Payload(**{name: fields[name] for name in _PAYLOAD})
+        parts["payload"] = Payload(**{name: fields[name] for name in _PAYLOAD}, inline=len(frames) == 2)
     return Message(fields["from"], fields["to"], fields["session"], kind(**parts))
 
 

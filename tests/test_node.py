@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from gossipnet.errors import LocalError
 from gossipnet.events import (
+    Cancel,
     Evaluate,
     Evaluated,
     Failed,
+    Fetch,
     Finish,
     Merge,
     Merged,
@@ -24,6 +26,7 @@ from gossipnet.events import (
     Saved,
     Send,
     SendDropped,
+    Serve,
     Started,
     Stopped,
     Train,
@@ -32,7 +35,7 @@ from gossipnet.events import (
 )
 from gossipnet.node import EXPECTED, Node, NodeConfig, Phase
 from gossipnet.topology import make_topology
-from gossipnet.wire import Ack, Ask, Bye, Hello, Message, Offer, Reason, Refusal
+from gossipnet.wire import Ack, Ask, Bye, Chunk, Gone, Hello, Message, Offer, Payload, Pull, Reason, Refusal
 
 IN_STEP = ["ring", "complete", "star", "exponential", "one-peer-exponential"]
 seeds = st.integers(0, 10**6)
@@ -59,6 +62,31 @@ def test_in_step_every_merge_takes_all_sources_of_its_own_round(topology: str, s
             assert [m.peer for m in merge.members] == sorted(m.peer for m in merge.members)
         assert swarm.finished[i] == Finish()
         assert not node.refused
+
+
+@pytest.mark.parametrize("topology", IN_STEP)
+@given(seed=seeds)
+@settings(max_examples=15)
+def test_in_step_fetching_gives_the_same_members_as_pushing(topology: str, seed: int) -> None:
+    swarm = FakeSwarm(topology, n=5, rounds=4, seed=seed, pull=True).run()
+    for i, node in enumerate(swarm.nodes):
+        for merge in swarm.merges[i]:
+            assert members_of(merge) == {p: merge.round for p, _ in node.neighborhood.at(merge.round).weights}
+        assert swarm.finished[i] == Finish()
+        assert not node.refused
+
+
+@given(seed=seeds, quorum=st.sampled_from([0, 1]))
+@settings(max_examples=40)
+def test_free_running_fetches_end_and_never_go_back(seed: int, quorum: int) -> None:
+    swarm = FakeSwarm("complete", n=4, rounds=8, seed=seed, quorum=quorum, pull=True).run()
+    for i in range(4):
+        rounds: dict[int, list[int]] = {}
+        for merge in swarm.merges[i]:
+            for peer, round in members_of(merge).items():
+                rounds.setdefault(peer, []).append(round)
+        assert all(seen == sorted(set(seen)) for seen in rounds.values())
+    assert set(swarm.finished) == {0, 1, 2, 3}
 
 
 @given(seed=seeds)
@@ -175,6 +203,9 @@ bodies = st.one_of(
     st.builds(Hello, numbers, st.sampled_from([DIGEST, b"otherone"])),
     st.builds(Offer, numbers, numbers, numbers, st.sampled_from([DIGEST, b"otherone"])),
     st.builds(Ask, numbers),
+    st.builds(Pull, numbers, numbers, st.integers(1, 64), st.just(1024)),
+    st.builds(Chunk, numbers, numbers, st.just(bytes(8))),
+    st.builds(Gone, numbers),
     st.builds(Ack, numbers),
     st.builds(Bye, numbers),
 )
@@ -430,6 +461,68 @@ def test_a_free_running_node_takes_the_newest_and_refuses_the_old() -> None:
     story.offer(2, story.node.round - 3)
     assert story.refusals()["stale"] == 2
     assert story.node.age == 20 + 6 * 5  # the newest age it has merged, and its own steps since
+
+
+def offer_of(peer: int, round: int) -> Message:
+    return Message(peer, 0, 1, Offer(round, round * 5, 10, DIGEST, Payload("float32", 8, bytes(8), inline=False)))
+
+
+def test_a_large_model_is_fetched_and_a_newer_offer_waits_for_it() -> None:
+    story = Story(quorum=0, rounds=50)
+    assert story.feed(Received(offer_of(1, 1))) == [Fetch(offer_of(1, 1))]
+    assert story.feed(Received(offer_of(1, 1))) == []  # offered again: it is on its way
+    assert story.feed(Received(offer_of(1, 2))) == []
+    assert story.feed(Received(offer_of(1, 3))) == []  # takes the place of round 2
+    assert story.feed(Received(offer_of(1, 1), snapshot(1))) == [Fetch(offer_of(1, 3))]
+    assert members_of(story.train()[-1]) == {1: 1}
+    assert story.refusals() == {}
+
+
+def test_a_fetch_that_ends_in_a_refusal_is_counted_and_the_next_begins() -> None:
+    story = Story(quorum=0, rounds=50)
+    story.feed(Received(offer_of(1, 1)))
+    story.feed(Received(offer_of(1, 2)))
+    report, fetch = story.feed(Received(offer_of(1, 1), Refusal(Reason.NOT_FINITE)))
+    assert (report.numbers["reason"], fetch) == ("not-finite", Fetch(offer_of(1, 2)))
+
+
+def test_a_model_that_is_gone_is_let_go_of() -> None:
+    story = Story(quorum=0, rounds=50)
+    story.feed(Received(offer_of(1, 1)))
+    story.feed(Received(offer_of(1, 5)))
+    assert story.tell(1, Gone(9)) == []
+    assert story.tell(1, Gone(1)) == [Cancel(1), Fetch(offer_of(1, 5))]
+
+
+def test_what_is_being_fetched_from_us_is_kept_and_then_nothing_new_is_offered() -> None:
+    story = Story(quorum=0, rounds=50, depth=2)
+    story.train()
+    (serve,) = story.tell(1, Pull(1, 0, 4, 1024))
+    assert (serve.peer, serve.snapshot.round) == (1, 1)
+    story.train()
+    assert [s.snapshot.round for s in story.tell(2, Pull(2, 0, 4, 1024))] == [2]
+    assert [a for a in story.train() if isinstance(a, Send)] == []  # both places are taken
+    assert isinstance(story.tell(1, Pull(1, 4, 4, 1024))[0], Serve)
+    assert story.tell(1, Pull(3, 0, 4, 1024))[0].message.body == Gone(3)
+    story.now = 60.0  # whoever fetched has stopped
+    offered = {a.message.body.round for a in story.train() if isinstance(a, Send)}
+    assert offered == {story.node.merged}
+
+
+def test_a_lost_link_ends_a_fetch_and_the_next_offer_begins_it_again() -> None:
+    story = Story(quorum=0, rounds=50)
+    story.feed(Received(offer_of(1, 1)))
+    story.feed(PeerDown(1))
+    story.feed(PeerUp(1))
+    assert story.feed(Received(offer_of(1, 1))) == [Fetch(offer_of(1, 1))]
+
+
+def test_in_step_a_model_on_its_way_is_not_asked_for() -> None:
+    story = Story()
+    story.train()
+    story.feed(Received(offer_of(1, 1)))
+    story.now = 1.0
+    assert [a.message.receiver for a in story.feed(Woke())] == [2]
 
 
 def test_an_earlier_session_is_refused_and_a_later_one_starts_afresh() -> None:

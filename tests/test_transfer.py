@@ -1,3 +1,4 @@
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +16,8 @@ from torch import Tensor
 from gossipnet.codec import Codec, codecs, make_codec
 from gossipnet.errors import BadInput
 from gossipnet.model import Entry, ModelSpec, Snapshot
-from gossipnet.transfer import Parcel, admit, pack, unpack
-from gossipnet.wire import Message, Offer, Payload, Reason, Refusal, decode, encode
+from gossipnet.transfer import STALL_AT_MOST_S, Fetches, Parcel, admit, pack, slice_of, unpack
+from gossipnet.wire import Chunk, Message, Offer, Payload, Pull, Reason, Refusal, decode, encode
 
 finite = st.floats(-(2.0**100), 2.0**100, width=32)
 vectors = arrays(np.float32, st.integers(1, 40), elements=finite).map(torch.from_numpy)
@@ -282,3 +283,289 @@ def test_a_name_that_no_header_can_carry_is_refused_at_once() -> None:
     parcel = pack(torch.ones(3), make_codec(longest))
     header = encode(Message(1, 2, 1, offer_of(parcel, 3)), bytes(8))
     assert isinstance(decode([header, parcel.data], bytes(8), 2), Message)
+
+
+# --- fetches ---------------------------------------------------------------------------------------------------
+
+CHUNK = 1024
+FLOAT32 = make_codec("float32")
+
+
+def offered(vector: Tensor, codec: Codec = FLOAT32, sender: int = 1, round: int = 3, session: int = 9) -> Message:
+    parcel = pack(vector, codec)
+    payload = replace(parcel.payload, inline=False)
+    return Message(sender, 0, session, offer_of(parcel, len(vector), payload=payload, round=round))
+
+
+def fetches_for(numel: int, codec: Codec = FLOAT32, window: int = 4) -> Fetches:
+    return Fetches(spec_of(numel), codec, CHUNK, window)
+
+
+def served(parcel: Parcel, offer: Message, pull: Pull) -> list[tuple[Message, memoryview]]:
+    """What an honest sender answers."""
+    chunks = []
+    for index in range(pull.first, pull.first + pull.count):
+        data = slice_of(parcel, pull.chunk_bytes, index)
+        if data is not None:
+            chunk = Chunk(pull.round, index, xxhash.xxh3_64_digest(data))
+            chunks.append((Message(offer.sender, 0, offer.session, chunk), data))
+    return chunks
+
+
+def numbers(numel: int) -> Tensor:
+    return torch.arange(float(numel)) / 7 - 3
+
+
+@given(numel=st.integers(1, 5000), chunk_bytes=st.integers(1, 3000), name=st.sampled_from(codecs.names()))
+@settings(max_examples=50)
+def test_slices_are_the_parcel(numel: int, chunk_bytes: int, name: str) -> None:
+    parcel = pack(torch.arange(float(numel)), make_codec(name))
+    n = -(-parcel.data.nbytes // chunk_bytes)
+    parts = [slice_of(parcel, chunk_bytes, index) for index in range(n)]
+    assert b"".join(parts) == bytes(parcel.data)
+    assert slice_of(parcel, chunk_bytes, n) is None
+    assert slice_of(parcel, chunk_bytes, 2**48 - 1) is None
+
+
+@every_codec
+@given(
+    numel=st.integers(1, 4000),
+    window=st.integers(1, 9),
+    fates=st.lists(st.sampled_from(["arrive", "drop", "twice", "last", "wait"]), max_size=60),
+)
+@settings(max_examples=60)
+def test_a_model_comes_whole_through_any_link_that_delivers_in_the_end(
+    name: str, numel: int, window: int, fates: list[str]
+) -> None:
+    """Chunks are lost, doubled, delayed and reordered for a while; never are more asked for than the window holds."""
+    codec, vector, now = make_codec(name), numbers(numel), 0.0
+    parcel, offer = pack(vector, codec), offered(vector, codec)
+    fetches, fate = fetches_for(numel, codec, window), iter(fates)
+    link = [c for pull in fetches.begin(offer, now) for c in served(parcel, offer, pull)]
+    for _ in range(10_000):
+        assert fetches.held_bytes == parcel.payload.size
+        assert len(fetches._transfers[1].asked) <= window
+        now += 0.01
+        if not link:
+            assert fetches.deadline is not None
+            now = max(now, fetches.deadline)
+            link += [c for peer, pull in fetches.wake(now) for c in served(parcel, offer, pull)]
+            assert link
+            continue
+        match next(fate, "arrive"):
+            case "drop":
+                link.pop(0)
+                continue
+            case "twice":
+                link.insert(0, link[0])
+            case "last":
+                link.insert(0, link.pop())
+            case "wait":
+                now += 1
+        pulls, done, model = fetches.chunk(*link.pop(0), now)
+        link += [c for pull in pulls for c in served(parcel, offer, pull)]
+        if done:
+            break
+        assert model is None or reason(model) is Reason.DUPLICATE
+    assert done == offer
+    assert isinstance(model, Snapshot)
+    assert (model.round, model.age, model.samples, model.digest) == (3, 60, 1000, spec_of(numel).digest)
+    assert torch.equal(model.storage, unpack(parcel, numel, codec))
+    assert (fetches.held_bytes, fetches.deadline, fetches.wake(now + 100)) == (0, None, [])
+
+
+def test_without_losses_nothing_is_asked_for_twice() -> None:
+    vector = numbers(5000)
+    parcel, offer = pack(vector, FLOAT32), offered(vector)
+    fetches = fetches_for(5000)
+    pulls, asked, model = fetches.begin(offer, 0.0), [], None
+    while pulls:
+        asked += [index for pull in pulls for index in range(pull.first, pull.first + pull.count)]
+        arriving = [c for pull in pulls for c in served(parcel, offer, pull)]
+        pulls = []
+        for message, data in arriving:
+            more, _, model = fetches.chunk(message, data, 0.0)
+            pulls += more
+    assert asked == list(range(20))
+    assert torch.equal(model.storage, vector)
+
+
+def test_a_fetch_that_was_cut_off_goes_on_with_what_is_here() -> None:
+    vector = numbers(2000)  # 8 chunks
+    parcel, offer = pack(vector, FLOAT32), offered(vector)
+    fetches = fetches_for(2000, window=8)
+    (pull,) = fetches.begin(offer, 0.0)
+    for message, data in served(parcel, offer, pull)[:5]:
+        fetches.chunk(message, data, 1.0)
+    (pull,) = fetches.begin(offer, 50.0)
+    assert (pull.first, pull.count) == (5, 3)
+
+
+@pytest.mark.parametrize("change", ["round", "session", "numbers"])
+def test_another_offer_takes_the_place_of_the_one_before(change: str) -> None:
+    """Not a byte of the old model gets into the new one."""
+    old, new = numbers(600), numbers(600) + (change == "numbers")
+    first = offered(old)
+    second = offered(new, round=4 if change == "round" else 3, session=10 if change == "session" else 9)
+    fetches = fetches_for(600)
+    (pull,) = fetches.begin(first, 0.0)
+    stale = served(pack(old, FLOAT32), first, pull)
+    fetches.chunk(*stale[0], 0.0)
+    (pull,) = fetches.begin(second, 0.0)
+    assert (pull.round, pull.first, pull.count) == (second.body.round, 0, 3)
+    assert fetches.held_bytes == 2400
+    if change != "numbers":
+        assert reason(fetches.chunk(*stale[1], 0.0)[2]) is Reason.UNEXPECTED
+    for message, data in served(pack(new, FLOAT32), second, pull):
+        _, done, model = fetches.chunk(message, data, 0.0)
+    assert done == second
+    assert torch.equal(model.storage, new)
+
+
+def test_fetches_from_two_peers_do_not_touch_each_other() -> None:
+    vectors = {1: numbers(600), 2: -numbers(600)}
+    offers = {peer: offered(vector, sender=peer) for peer, vector in vectors.items()}
+    fetches = fetches_for(600)
+    arriving = [
+        chunk
+        for peer, vector in vectors.items()
+        for pull in fetches.begin(offers[peer], 0.0)
+        for chunk in served(pack(vector, FLOAT32), offers[peer], pull)
+    ]
+    models = {}
+    for message, data in arriving[::2] + arriving[1::2]:
+        _, done, model = fetches.chunk(message, data, 0.0)
+        if done:
+            models[done.sender] = model.storage
+    assert {peer: torch.equal(model, vectors[peer]) for peer, model in models.items()} == {1: True, 2: True}
+
+
+def test_cancel_lets_go_of_all_memory() -> None:
+    fetches, offer = fetches_for(600), offered(numbers(600))
+    (pull,) = fetches.begin(offer, 0.0)
+    fetches.cancel(1)
+    fetches.cancel(2)
+    assert (fetches.held_bytes, fetches.deadline) == (0, None)
+    chunk = served(pack(numbers(600), FLOAT32), offer, pull)[0]
+    assert reason(fetches.chunk(*chunk, 0.0)[2]) is Reason.UNEXPECTED
+
+
+def test_waking_early_asks_for_nothing() -> None:
+    fetches = fetches_for(600)
+    fetches.begin(offered(numbers(600)), 10.0)
+    deadline = fetches.deadline
+    assert 10.0 < deadline <= 10.0 + STALL_AT_MOST_S
+    assert fetches.wake(deadline - 0.001) == []
+    assert [peer for peer, _ in fetches.wake(deadline)] == [1]
+    assert fetches.deadline > deadline
+    assert fetches.wake(deadline) == []
+
+
+def test_a_silent_peer_is_asked_less_and_less_but_never_given_up() -> None:
+    fetches = fetches_for(600)
+    fetches.begin(offered(numbers(600)), 0.0)
+    times = [0.0]
+    for _ in range(8):
+        times.append(fetches.deadline)
+        assert len(fetches.wake(times[-1])) == 1
+    gaps = [b - a for a, b in itertools.pairwise(times)]
+    assert gaps == sorted(gaps)
+    assert gaps[-1] == STALL_AT_MOST_S
+
+
+WRONG_CHUNKS: dict[str, tuple[dict[str, Any], dict[str, Any], Callable[[bytes], bytes], Reason]] = {
+    "another sender": ({"sender": 2}, {}, bytes, Reason.UNEXPECTED),
+    "another session": ({"session": 8}, {}, bytes, Reason.UNEXPECTED),
+    "another round": ({}, {"round": 4}, bytes, Reason.UNEXPECTED),
+    "beyond the end": ({}, {"index": 3}, bytes, Reason.UNEXPECTED),
+    "far beyond the end": ({}, {"index": 2**48 - 1}, bytes, Reason.UNEXPECTED),
+    "empty": ({}, {}, lambda data: b"", Reason.LENGTH),
+    "a byte less": ({}, {}, lambda data: data[:-1], Reason.LENGTH),
+    "a byte more": ({}, {}, lambda data: data + b"\0", Reason.LENGTH),
+    "the last is shorter": ({}, {"index": 2}, bytes, Reason.LENGTH),
+    "a flipped bit": ({}, {}, lambda data: data[:-1] + bytes([data[-1] ^ 1]), Reason.CORRUPT),
+    "a wrong checksum": ({}, {"checksum": bytes(8)}, bytes, Reason.CORRUPT),
+}
+
+
+@pytest.mark.parametrize(("envelope", "fields", "change", "wanted"), WRONG_CHUNKS.values(), ids=list(WRONG_CHUNKS))
+def test_a_wrong_chunk_is_refused_and_changes_nothing(
+    envelope: dict[str, Any], fields: dict[str, Any], change: Callable[[bytes], bytes], wanted: Reason
+) -> None:
+    vector = numbers(600)
+    parcel, offer, fetches = pack(vector, FLOAT32), offered(vector), fetches_for(600)
+    (pull,) = fetches.begin(offer, 0.0)
+    chunks = served(parcel, offer, pull)
+    message, data = chunks[0]
+    deadline = fetches.deadline
+    wrong = replace(message, body=replace(message.body, **fields), **envelope)
+    pulls, done, said = fetches.chunk(wrong, memoryview(change(bytes(data))), 1.0)
+    assert (pulls, done) == ([], None)
+    assert reason(said) is wanted
+    assert fetches.deadline == deadline
+    for message, data in chunks:
+        _, done, model = fetches.chunk(message, data, 1.0)
+    assert torch.equal(model.storage, vector)
+
+
+def test_the_parts_must_make_up_the_whole_that_was_offered() -> None:
+    """Each chunk is sound, but they are not of one model: as if the sender had packed it anew meanwhile."""
+    vector, other = numbers(600), numbers(600) + 1
+    offer, fetches = offered(vector), fetches_for(600)
+    (pull,) = fetches.begin(offer, 0.0)
+    mixed = served(pack(vector, FLOAT32), offer, pull)[:2] + served(pack(other, FLOAT32), offer, pull)[2:]
+    for message, data in mixed:
+        _, done, model = fetches.chunk(message, data, 0.0)
+    assert done == offer
+    assert reason(model) is Reason.CORRUPT
+    assert fetches.held_bytes == 0
+
+
+@every_codec
+def test_nan_in_chunks_is_refused_once_the_model_is_whole(name: str) -> None:
+    codec, vector = make_codec(name), numbers(1200)
+    vector[700] = torch.nan
+    offer, fetches = offered(vector, codec), fetches_for(1200, codec, window=8)
+    (pull,) = fetches.begin(offer, 0.0)
+    for message, data in served(pack(vector, codec), offer, pull):
+        _, done, model = fetches.chunk(message, data, 0.0)
+    assert done == offer
+    assert reason(model) is Reason.NOT_FINITE
+    assert (fetches.held_bytes, fetches.deadline) == (0, None)
+
+
+@given(st.data())
+@hostile
+def test_no_sequence_of_chunks_raises_or_takes_memory(drawn: st.DataObject) -> None:
+    fetches, offer = fetches_for(600), offered(numbers(600))
+    fetches.begin(offer, 0.0)
+    counts = st.integers(0, 4) | st.integers(0, 2**48 - 1)
+    for _ in range(drawn.draw(st.integers(0, 6))):
+        size = drawn.draw(st.sampled_from([CHUNK, 352, 0, 1, 2400]))
+        data = bytes([drawn.draw(st.integers(0, 255))]) * size
+        seal = xxhash.xxh3_64_digest(data) if drawn.draw(st.integers(0, 3)) else bytes(8)
+        chunk = Chunk(drawn.draw(st.sampled_from([3, 3, 3, 2])), drawn.draw(counts), seal)
+        message = Message(drawn.draw(st.sampled_from([1, 1, 2])), 0, drawn.draw(st.sampled_from([9, 9, 8])), chunk)
+        pulls, done, said = fetches.chunk(message, memoryview(data), 0.0)
+        assert fetches.held_bytes in (0, 2400)
+        assert all(0 <= pull.first < pull.first + pull.count <= 3 for pull in pulls)
+        assert said is None or isinstance(said, Refusal | Snapshot)
+        assert done in (None, offer)
+
+
+@pytest.mark.parametrize("chunk_s", [0.001, 1.0, 5.0])
+def test_a_slow_link_is_not_asked_for_more_than_it_brings(chunk_s: float) -> None:
+    """Chunks come one by one, each `chunk_s` after the last: what is asked for twice comes twice, and slows it more."""
+    vector = numbers(256 * 24)
+    parcel, offer, fetches = pack(vector, FLOAT32), offered(vector), fetches_for(len(vector), window=8)
+    queue = [c for pull in fetches.begin(offer, 0.0) for c in served(parcel, offer, pull)]
+    sent, now, done = 0, 0.0, None
+    while not done:
+        arrives = now + chunk_s
+        while fetches.deadline is not None and fetches.deadline < arrives:
+            now = fetches.deadline
+            queue += [c for _, pull in fetches.wake(now) for c in served(parcel, offer, pull)]
+        sent, now = sent + 1, arrives
+        pulls, done, _ = fetches.chunk(*queue.pop(0), now)
+        queue += [c for pull in pulls for c in served(parcel, offer, pull)]
+    assert sent <= 2 * 24

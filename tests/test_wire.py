@@ -11,15 +11,22 @@ from hypothesis import strategies as st
 
 from gossipnet.wire import (
     HEADER_BYTES,
+    LEAST_CHUNK_BYTES,
     MAX_COUNT,
+    MOST_CHUNK_BYTES,
+    MOST_CHUNKS,
     VERSION,
     Ack,
     Ask,
+    Body,
     Bye,
+    Chunk,
+    Gone,
     Hello,
     Message,
     Offer,
     Payload,
+    Pull,
     Reason,
     Refusal,
     decode,
@@ -33,11 +40,14 @@ counts = st.integers(0, MAX_COUNT - 1)
 sessions = st.integers(0, 2**64 - 1)
 eight = st.binary(min_size=8, max_size=8)
 codec_names = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=64)
-payloads = st.builds(Payload, codec_names, counts, eight)
+payloads = st.builds(Payload, codec_names, counts, eight, st.booleans())
 bodies = st.one_of(
     st.builds(Hello, counts, eight),
     st.builds(Offer, counts, counts, counts, eight, payloads),
     st.builds(Ask, counts),
+    st.builds(Pull, counts, counts, st.integers(1, MOST_CHUNKS), st.integers(LEAST_CHUNK_BYTES, MOST_CHUNK_BYTES)),
+    st.builds(Chunk, counts, counts, eight),
+    st.builds(Gone, counts),
     st.builds(Ack, counts),
     st.builds(Bye, counts),
 )
@@ -49,7 +59,11 @@ EXAMPLES = [
     for body in (
         Hello(1, b"8 bytes."),
         Offer(7, 140, 1000, b"8 bytes.", Payload("float32", 400, b"checksum")),
+        Offer(7, 140, 1000, b"8 bytes.", Payload("float32", 400, b"checksum", inline=False)),
         Ask(7),
+        Pull(7, 3, MOST_CHUNKS, 2**20),
+        Chunk(7, 3, b"checksum"),
+        Gone(7),
         Ack(7),
         Bye(20),
     )
@@ -60,7 +74,11 @@ every_kind = pytest.mark.parametrize("message", EXAMPLES, ids=lambda m: type(m.b
 def frames_of(message: Message, header: bytes | None = None) -> list[bytes]:
     """The frames of `message`, with another header if one is given."""
     header = encode(message, SWARM) if header is None else header
-    return [header, b"payload"] if isinstance(message.body, Offer) else [header]
+    return [header, b"payload"] if has_payload(message.body) else [header]
+
+
+def has_payload(body: Body) -> bool:
+    return isinstance(body, Chunk) or (isinstance(body, Offer) and body.payload.inline)
 
 
 def fields_of(message: Message) -> dict[str, Any]:
@@ -85,6 +103,14 @@ def assert_sound(out: Message | Refusal) -> None:
     assert type(out) is Message
     assert out.receiver == ME
     numbers = [out.sender, out.body.round]
+    if isinstance(out.body, Pull):
+        numbers += [out.body.first, out.body.count, out.body.chunk_bytes]
+        assert 1 <= out.body.count <= MOST_CHUNKS
+        assert LEAST_CHUNK_BYTES <= out.body.chunk_bytes <= MOST_CHUNK_BYTES
+    if isinstance(out.body, Chunk):
+        numbers.append(out.body.index)
+        assert type(out.body.checksum) is bytes
+        assert len(out.body.checksum) == 8
     if isinstance(out.body, Offer):
         assert type(out.body.payload) is Payload
         numbers += [out.body.age, out.body.samples, out.body.payload.size]
@@ -154,8 +180,18 @@ def test_the_number_of_frames_must_fit_the_kind(message: Message, number: int) -
     frames = ([encode(message, SWARM)] + [b"payload"] * number)[:number]
     out = decode(frames, SWARM, ME)
     assert_sound(out)
-    fits = number == (2 if isinstance(message.body, Offer) else 1)
-    assert isinstance(out, Message) if fits else out.reason is Reason.FRAMES
+    match message.body:
+        case Offer():  # with its model, or to be fetched
+            fits = number in (1, 2)
+        case Chunk():
+            fits = number == 2
+        case _:
+            fits = number == 1
+    if fits:
+        assert isinstance(out, Message)
+        assert not isinstance(out.body, Offer) or out.body.payload.inline == (number == 2)
+    else:
+        assert out.reason is Reason.FRAMES
 
 
 # --- what others write: fields ---------------------------------------------------------------------------------
@@ -177,6 +213,8 @@ WRONG: dict[str, list[Any]] = {
     "number": [True, False, None, -1, -(2**63), 7.0, math.nan, math.inf, "7", b"7", [], {}, [7], {"a": 7}],
     "count": [MAX_COUNT, 2**63, 2**64 - 1],
     "eight": [b"", b"7 bytes", b"9 bytes..", "8 bytes.", bytes(128), bytes(129), 8, None, [], list(range(8))],
+    "few": [0, MOST_CHUNKS + 1],
+    "chunk": [0, LEAST_CHUNK_BYTES - 1, MOST_CHUNK_BYTES + 1],
     "name": ["", "x" * 65, "x" * 129, "é", "a\nb", "a\0", "\u202e", b"float32", 1, None, True, [], ["hello"], {}],
 }
 FIELDS = {
@@ -188,6 +226,10 @@ FIELDS = {
     "session": ("number",),
     "round": ("number", "count"),
     "age": ("number", "count"),
+    "first": ("number", "count"),
+    "count": ("number", "count", "few"),
+    "chunk_bytes": ("number", "count", "chunk"),
+    "index": ("number", "count"),
     "samples": ("number", "count"),
     "digest": ("eight",),
     "codec": ("name",),
@@ -225,9 +267,9 @@ def test_the_kind_must_be_one_that_we_know(message: Message) -> None:
 
 @every_kind
 def test_one_kind_cannot_pass_for_another(message: Message) -> None:
-    """But Ask, Ack and Bye, which have the same fields."""
-    alike = {"ask", "ack", "bye"}
-    for kind in ("hello", "offer", "ask", "ack", "bye"):
+    """But those that have nothing but a round."""
+    alike = {"ask", "ack", "bye", "gone"}
+    for kind in ("hello", "offer", "ask", "pull", "chunk", "gone", "ack", "bye"):
         own = type(message.body).__name__.lower()
         if kind != own and not {kind, own} <= alike:
             refused(message, fields_of(message) | {"kind": kind})

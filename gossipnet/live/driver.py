@@ -19,8 +19,10 @@ import zmq
 from gossipnet.codec import Codec
 from gossipnet.events import (
     Action,
+    Cancel,
     Evaluate,
     Event,
+    Fetch,
     Finish,
     Merge,
     PeerDown,
@@ -30,6 +32,7 @@ from gossipnet.events import (
     Save,
     Send,
     SendDropped,
+    Serve,
     Started,
     Stopped,
     Train,
@@ -38,8 +41,8 @@ from gossipnet.events import (
 from gossipnet.live.zeromq import Arrival, Transport
 from gossipnet.model import ModelSpec
 from gossipnet.node import Node
-from gossipnet.transfer import Parcel, admit
-from gossipnet.wire import Offer, Reason, Refusal, decode, encode
+from gossipnet.transfer import Fetches, Parcel, admit, check, checksum, slice_of
+from gossipnet.wire import Chunk, Message, Offer, Pull, Reason, Refusal, decode, encode
 
 BATCH = 64  # messages read before anything else gets its turn
 DOWN_AFTER_S = 1.0  # a link that is back by then was never down: libzmq reconnects after 0.05 s
@@ -75,7 +78,7 @@ class Driver(threading.Thread):
     """Drives one Node. Start it, then work on `actions` until it yields None; `finish` or `crash` tells the end."""
 
     def __init__(
-        self, place: Place, node: Node, spec: ModelSpec, codec: Codec, payload_bytes: int, outlet: Outlet
+        self, place: Place, node: Node, spec: ModelSpec, codec: Codec, push_bytes: int, chunk_bytes: int, outlet: Outlet
     ) -> None:
         super().__init__(name="gossipnet-io", daemon=True)
         self.place = place
@@ -88,7 +91,9 @@ class Driver(threading.Thread):
         self._node = node
         self._spec = spec
         self._codec = codec
-        self._payload_bytes = payload_bytes
+        self._push_bytes = push_bytes
+        self._chunk_bytes = chunk_bytes
+        self._fetches = Fetches(spec, codec, chunk_bytes)
         self._outlet = outlet
         self._transport: Transport
         self._posted: deque[Event | Callable[[], None]] = deque()
@@ -115,7 +120,9 @@ class Driver(threading.Thread):
 
     def run(self) -> None:
         try:
-            self._transport = Transport(self.place.listen, self.place.peers, self._payload_bytes)
+            size = self._codec.payload_bytes(self._spec.numel)
+            most = size if size <= self._push_bytes else self._chunk_bytes
+            self._transport = Transport(self.place.listen, self.place.peers, most)
             try:
                 self._drive()
             finally:
@@ -152,11 +159,12 @@ class Driver(threading.Thread):
         self._look()
         if self._node.deadline is not None and self.now() >= self._node.deadline:
             self._handle(Woke())
+        for peer, pull in self._fetches.wake(self.now()):
+            self._pull(peer, [pull])
 
     def _timeout_ms(self) -> int:
         until = self.now() + LOOK_EVERY_S
-        if self._node.deadline is not None:
-            until = min(until, self._node.deadline)
+        until = min([until, *(d for d in (self._node.deadline, self._fetches.deadline) if d is not None)])
         return max(0, math.ceil((until - self.now()) * 1000))
 
     def now(self) -> float:
@@ -185,20 +193,59 @@ class Driver(threading.Thread):
 
     def _arrived(self, arrival: Arrival) -> None:
         received = self._read(arrival.frames)
-        valid = not isinstance(received.message, Refusal)
+        valid = received is None or not isinstance(received.message, Refusal)
         self._transport.door.came_out(arrival.descriptor, arrival.n_frames, arrival.size, valid, self.now())
-        self._handle(received)
+        if received is not None:
+            self._handle(received)
 
-    def _read(self, frames: list[memoryview] | None) -> Received:
+    def _read(self, frames: list[memoryview] | None) -> Received | None:
+        """What the Node is to be told of a message; nothing of a chunk that went where it should."""
         if frames is None:
             return Received(Refusal(Reason.FRAMES, "more frames than any message has"))
         message = decode(frames, self.place.swarm, self.place.node)
-        if isinstance(message, Refusal) or not isinstance(message.body, Offer):
+        if isinstance(message, Refusal):
             return Received(message)
-        admitted = admit(message.body, frames[1], self._spec, self._codec)
-        if isinstance(admitted, Refusal):
-            return Received(replace(admitted, sender=message.sender))
-        return Received(message, admitted)
+        match message.body:
+            case Offer():
+                return self._read_offer(message, message.body, frames)
+            case Chunk():
+                return self._read_chunk(message, frames[1])
+            case _:
+                return Received(message)
+
+    def _read_offer(self, message: Message, offer: Offer, frames: list[memoryview]) -> Received:
+        inline = len(frames) == 2
+        found = admit(offer, frames[1], self._spec, self._codec) if inline else check(offer, self._spec, self._codec)
+        if isinstance(found, Refusal):
+            return Received(replace(found, sender=message.sender))
+        return Received(message, found)
+
+    def _read_chunk(self, message: Message, data: memoryview) -> Received | None:
+        pulls, offer, found = self._fetches.chunk(message, data, self.now())
+        self._pull(message.sender, pulls)
+        if offer is not None:
+            return Received(offer, found)
+        return Received(found) if isinstance(found, Refusal) else None
+
+    def _pull(self, peer: int, pulls: list[Pull]) -> None:
+        """Best effort: what gets lost is asked for again."""
+        session = self._node.config.session
+        for pull in pulls:
+            header = encode(Message(self.place.node, peer, session, pull), self.place.swarm)
+            self._transport.send(peer, header, None)
+
+    def _serve(self, action: Serve) -> None:
+        """Send chunks until the link takes no more; the receiver asks again for the rest."""
+        parcel: Parcel = action.snapshot.storage
+        pull, session = action.pull, self._node.config.session
+        for index in range(pull.first, pull.first + pull.count):
+            data = slice_of(parcel, pull.chunk_bytes, index)
+            if data is None:
+                return
+            chunk = Chunk(pull.round, index, checksum(data))
+            header = encode(Message(self.place.node, action.peer, session, chunk), self.place.swarm)
+            if not self._transport.send(action.peer, header, data):
+                return
 
     def _handle(self, event: Event) -> None:
         events = deque([event])
@@ -212,6 +259,12 @@ class Driver(threading.Thread):
         match action:
             case Send():
                 return self._send(action)
+            case Fetch():
+                self._pull(action.message.sender, self._fetches.begin(action.message, self.now()))
+            case Cancel():
+                self._fetches.cancel(action.peer)
+            case Serve():
+                self._serve(action)
             case Report():
                 self._report(action)
             case Finish():
@@ -227,7 +280,7 @@ class Driver(threading.Thread):
         if isinstance(message.body, Offer) and action.snapshot is not None:
             parcel: Parcel = action.snapshot.storage
             message = replace(message, body=replace(message.body, payload=parcel.payload))
-            data = parcel.data
+            data = parcel.data if parcel.payload.size <= self._push_bytes else None  # else only offered
         sent = self._transport.send(message.receiver, encode(message, self.place.swarm), data)
         return None if sent else SendDropped(action.message)
 

@@ -137,7 +137,7 @@ def run_node(
     trainer = build_trainer(experiment, place.node, task, part)
     codec = make_codec(experiment.codec)
     node = Node(neighborhood, node_config(experiment, place.node, trainer, session=time.time_ns()))
-    driver = Driver(place, node, trainer.spec, codec, experiment.push_bytes, outlet)
+    driver = Driver(place, node, trainer.spec, codec, experiment.push_bytes, experiment.chunk_bytes, outlet)
     worker = Worker(experiment, trainer, node, folder, driver, outlet)
     driver.start()
     try:

@@ -6,13 +6,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gossipnet.codec import make_codec
 from gossipnet.data.models import make_model
 from gossipnet.data.partition import partition
 from gossipnet.data.task import Task
 from gossipnet.errors import BadInput
 from gossipnet.merge import make_merge
-from gossipnet.model import ModelSpec
 from gossipnet.node import NodeConfig
 from gossipnet.streams import SWARM, generator, seed_of
 from gossipnet.training.trainer import Trainer, TrainerConfig
@@ -50,18 +48,7 @@ def build_trainer(experiment: "Experiment", node: int, task: Task, part: NDArray
         init_seed=seed_of(experiment.seed, node if experiment.init == "own" else SWARM, "init"),
         device=pick_device(experiment.device),
     )
-    check_payload(experiment, trainer.spec)
     return trainer
-
-
-def check_payload(experiment: "Experiment", spec: ModelSpec) -> None:
-    """Raise BadInput for a model that is too large to be pushed."""
-    size = make_codec(experiment.codec).payload_bytes(spec.numel)
-    if size > experiment.push_bytes and experiment.nodes > 1:
-        raise BadInput(
-            f"the model takes {size:,} bytes in codec {experiment.codec}, more than exchange.push_bytes="
-            f"{experiment.push_bytes:,}: raise it (up to 1,048,576) or use a smaller codec or model"
-        )
 
 
 def node_config(experiment: "Experiment", node: int, trainer: Trainer, session: int) -> NodeConfig:

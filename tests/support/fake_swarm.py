@@ -3,11 +3,13 @@
 import random
 from collections import defaultdict, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gossipnet.events import (
+    Cancel,
     Evaluate,
     Evaluated,
+    Fetch,
     Finish,
     Merge,
     Merged,
@@ -19,6 +21,7 @@ from gossipnet.events import (
     Saved,
     Send,
     SendDropped,
+    Serve,
     Started,
     Train,
     Trained,
@@ -27,7 +30,7 @@ from gossipnet.events import (
 from gossipnet.model import Snapshot
 from gossipnet.node import Node, NodeConfig, Phase
 from gossipnet.topology import make_topology
-from gossipnet.wire import Offer
+from gossipnet.wire import Gone, Message, Offer, Payload
 
 DIGEST = b"specspec"
 ANSWERS = {Merge: lambda a: Merged(), Evaluate: lambda a: Evaluated({"accuracy": 0.5}), Save: lambda a: Saved()}
@@ -47,6 +50,7 @@ class FakeSwarm:
     quorum: int | None = None
     seed: int = 0
     drop: Callable[[Send], bool] = lambda send: False
+    pull: bool = False  # models are offered and fetched, not pushed
     options: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -58,6 +62,7 @@ class FakeSwarm:
         self.now = 0.0
         self.links: dict[tuple[int, int], deque] = defaultdict(deque)
         self.work: dict[int, object] = {}
+        self.fetches: dict[tuple[int, int], Message] = {}  # (to, from): the Offer
         self.merges: dict[int, list[Merge]] = defaultdict(list)
         self.reports: dict[int, list[Report]] = defaultdict(list)
         self.finished: dict[int, Finish] = {}
@@ -78,6 +83,13 @@ class FakeSwarm:
                             events.append(SendDropped(action.message))
                         else:
                             self.links[i, action.message.receiver].append(action)
+                    case Fetch():
+                        assert self.pull, "a fetch of what was pushed"
+                        self.fetches[i, action.message.sender] = action.message
+                    case Cancel():
+                        self.fetches.pop((i, action.peer), None)
+                    case Serve():
+                        raise AssertionError("chunks are not played here")
                     case Report():
                         self.reports[i].append(action)
                     case Finish():
@@ -92,6 +104,7 @@ class FakeSwarm:
 
     def choices(self) -> list[tuple[str, object]]:
         here = [("work", i) for i in self.work if i not in self.cut]
+        here += [("fetch", e) for e in self.fetches if not {*e} & self.cut]
         return here + [("link", e) for e, queue in self.links.items() if queue and not {*e} & self.cut]
 
     def step(self) -> bool:
@@ -101,10 +114,27 @@ class FakeSwarm:
         kind, what = self.rng.choice(choices)
         if kind == "work":
             self.feed(what, self.answer(what, self.work.pop(what)))
+        elif kind == "fetch":
+            self.finish_fetch(*what)
         else:
             send = self.links[what].popleft()
-            self.feed(what[1], Received(send.message, send.snapshot) if isinstance(send, Send) else send)
+            self.feed(what[1], self.arrival(send) if isinstance(send, Send) else send)
         return True
+
+    def arrival(self, send: Send) -> Received:
+        if not (self.pull and is_offer(send)):
+            return Received(send.message, send.snapshot)
+        payload = Payload("float32", 8, bytes(8), inline=False)
+        return Received(replace(send.message, body=replace(send.message.body, payload=payload)))
+
+    def finish_fetch(self, to: int, sender: int) -> None:
+        """The whole model has come; or its sender does not have it any more."""
+        message = self.fetches.pop((to, sender))
+        kept = self.nodes[sender]._own.get(message.body.round)
+        if kept is None:
+            self.feed(to, Received(Message(sender, to, message.session, Gone(message.body.round))))
+        else:
+            self.feed(to, Received(message, kept))
 
     def answer(self, i: int, action: object) -> object:
         if isinstance(action, Train):
@@ -142,6 +172,7 @@ class FakeSwarm:
         for edge in list(self.links):
             if i in edge:
                 self.links[edge].clear()
+                self.fetches.pop(edge, None)
         for peer in self.nodes[i].peers:
             self.feed(peer, PeerDown(i))
 

@@ -73,13 +73,6 @@ def test_of_many_nodes_some_are_evaluated_drawn_by_the_seed():
     assert evaluated_nodes(experiment.replace(evaluate_nodes=100)) == set(range(100))
 
 
-def test_a_model_too_large_to_be_pushed_is_refused_where_there_is_a_neighbor():
-    experiment = Experiment(nodes=2, push_bytes=50)
-    with pytest.raises(BadInput, match=r"takes 84 bytes in codec float32, more than exchange\.push_bytes=50"):
-        trainer_of(experiment)
-    assert trainer_of(experiment.replace(nodes=1)).n_samples == 90
-
-
 def test_the_device_that_there_is(monkeypatch):
     assert pick_device("cpu") == torch.device("cpu")
     monkeypatch.setattr(build.torch.cuda, "is_available", lambda: True)
