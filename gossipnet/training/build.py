@@ -12,8 +12,10 @@ from gossipnet.data.task import Task
 from gossipnet.errors import BadInput
 from gossipnet.merge import make_merge
 from gossipnet.node import NodeConfig
+from gossipnet.settings import is_plain
 from gossipnet.streams import SWARM, generator, seed_of
 from gossipnet.training.trainer import Trainer, TrainerConfig
+from gossipnet.training.trial import try_out
 
 if TYPE_CHECKING:
     from gossipnet.config import Experiment
@@ -48,6 +50,8 @@ def build_trainer(experiment: "Experiment", node: int, task: Task, part: NDArray
         init_seed=seed_of(experiment.seed, node if experiment.init == "own" else SWARM, "init"),
         device=pick_device(experiment.device),
     )
+    if not (is_plain("tasks", experiment.task) and (not experiment.model or is_plain("models", experiment.model))):
+        try_out(task, trainer.module, part[:2], trainer.device)
     return trainer
 
 
