@@ -20,8 +20,8 @@ class OwnRandomness:
     """torch's random numbers on the CPU and on `device`, as a stream of one's own."""
 
     def __init__(self, seed: int, device: torch.device) -> None:
-        self._device = device
-        self._states = [torch.Generator(d).manual_seed(seed).get_state() for d in self._devices()]
+        self._devices = [torch.device("cpu"), *([device] if device.type == "cuda" else [])]
+        self._states = [torch.Generator(d).manual_seed(seed).get_state() for d in self._devices]
 
     @contextmanager
     def __call__(self, keep: bool = True) -> Iterator[None]:
@@ -35,15 +35,11 @@ class OwnRandomness:
         finally:
             self._set(outside)
 
-    def _devices(self) -> list[torch.device]:
-        cpu = torch.device("cpu")
-        return [cpu, self._device] if self._device.type == "cuda" else [cpu]
-
     def _get(self) -> list[Tensor]:
-        return [torch.cuda.get_rng_state(d) if d.type == "cuda" else torch.get_rng_state() for d in self._devices()]
+        return [torch.cuda.get_rng_state(d) if d.type == "cuda" else torch.get_rng_state() for d in self._devices]
 
     def _set(self, states: list[Tensor]) -> None:
-        for device, state in zip(self._devices(), states, strict=True):
+        for device, state in zip(self._devices, states, strict=True):
             if device.type == "cuda":
                 torch.cuda.set_rng_state(state, device)
             else:
