@@ -1,15 +1,17 @@
 """Running an experiment in either world, and what a run leaves: its folder, its summary, its models."""
 
 import functools
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gossipnet.config import SIM_ONLY, Experiment, options
 from gossipnet.errors import BadInput, unknown
+from gossipnet.registry import split_name
 from gossipnet.run_folder import CONFIG, check_free, claim, default_folder, discard, read_model
-from gossipnet.settings import is_plain, registry
+from gossipnet.settings import Registered, is_plain, registry
 
 if TYPE_CHECKING:
     from torch import nn
@@ -44,6 +46,12 @@ class Result:
     folder: Path
     summary: "Summary"
 
+    def __str__(self) -> str:
+        """The table that the command line prints, and where the page is."""
+        from gossipnet.report import summary_table
+
+        return f"{summary_table(self.summary)}\n{self.folder / 'report.html'}"
+
     @functools.cached_property
     def metrics(self) -> "Metrics":
         """The reports of the run, read from its folder when first asked for."""
@@ -54,6 +62,11 @@ class Result:
     def model(self, node: int) -> "nn.Module":
         """The final model of a node. Raises BadInput if it left none."""
         return load(self.folder, node)
+
+    @property
+    def models(self) -> "dict[int, nn.Module]":
+        """Node -> its final model, of all nodes that finished."""
+        return _load(self.folder, [node for node in range(self.summary.nodes) if node not in self.summary.left])
 
 
 def run(
@@ -74,6 +87,8 @@ def run(
     folder = default_folder(experiment.name) if out is None else Path(out)
     check_free(folder, overwrite)
     check(experiment)
+    if world == "live":
+        _check_found_by_nodes(experiment)
     made = claim(folder, overwrite, experiment.to_toml())
     try:
         return Result(folder, _driver(world)(experiment, folder, view))
@@ -95,6 +110,22 @@ def check(experiment: Experiment) -> None:
         from gossipnet.report.tensorboard import require_tensorboard
 
         require_tensorboard()
+
+
+def _check_found_by_nodes(experiment: Experiment) -> None:
+    """Raise BadInput for a name that was registered in this program: nodes run in others, and would not find it."""
+    for known in options():
+        text = getattr(experiment, known.name)
+        if not isinstance(known.check, Registered) or not text or is_plain(known.check.plural, text):
+            continue
+        names, name = registry(known.check.plural), split_name(text)[0]
+        if name in names.names() and not names.is_installed(name):
+            file = getattr(sys.modules.get(names.factory(name).__module__), "__file__", None)
+            here = file is None or names.factory(name).__module__ == "__main__"
+            raise BadInput(
+                f"{known.dotted}: {name!r} is known in this program only, but nodes are programs of their own: "
+                + (f"move it to a file and write 'FILE.py:{name}'" if here else f"write {f'{file}:{name}'!r}")
+            )
 
 
 def _check_device(device: str) -> None:
@@ -121,14 +152,21 @@ def _driver(world: str) -> Callable[[Experiment, Path, View | None], "Summary"]:
 
 def load(run: str | Path, node: int) -> "nn.Module":
     """The final model of a node of that run folder, on the CPU. Raises BadInput."""
+    return _load(Path(run), [node])[node]
+
+
+def _load(run: Path, nodes: Sequence[int]) -> "dict[int, nn.Module]":
     from gossipnet.data import make_model, make_task
 
-    experiment = Experiment.from_toml(Path(run) / CONFIG)
-    if isinstance(node, bool) or not isinstance(node, int) or not 0 <= node < experiment.nodes:
-        raise BadInput(f"no node {node!r} in {str(run)!r}: expected 0 to {experiment.nodes - 1}")
-    module = make_model(experiment.model, make_task(experiment.task))
-    read_model(Path(run), node, module)
-    return module
+    experiment = Experiment.from_toml(run / CONFIG)
+    for node in nodes:
+        if isinstance(node, bool) or not isinstance(node, int) or not 0 <= node < experiment.nodes:
+            raise BadInput(f"no node {node!r} in {str(run)!r}: expected 0 to {experiment.nodes - 1}")
+    task = make_task(experiment.task)
+    models = {node: make_model(experiment.model, task) for node in nodes}
+    for node, module in models.items():
+        read_model(run, node, module)
+    return models
 
 
 def options_table() -> str:

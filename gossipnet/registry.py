@@ -73,6 +73,13 @@ class Registry(Generic[T]):
             raise unknown(self.kind, name, self._factories)
         return self._factories[name]
 
+    def is_installed(self, name: str) -> bool:
+        """Whether every process finds that name: it is of this package, or of an entry point."""
+        from importlib.metadata import entry_points
+
+        own = self.factory(name).__module__.partition(".")[0] == "gossipnet"
+        return own or any(point.name == name for point in entry_points(group=f"gossipnet.{self.group}"))
+
     def make(self, text: str, **given: Any) -> Any:
         """Make what `text` describes. `given` fills the parameters that the program knows; the text wins over it.
 

@@ -1,8 +1,10 @@
 """Running an experiment: what is checked before, the folder it leaves, and what is read back from it."""
 
 import json
+import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from gossipnet.config import options
 from gossipnet.data import make_model, make_task
 from gossipnet.errors import BadInput, RunFailed
 from gossipnet.experiment import Experiment, Result, check, load, options_table, run
+from gossipnet.merge import merge_rule, merge_rules
 from gossipnet.report import Summary
 
 SMALL = Experiment(nodes=2, rounds=2, local_steps=1, batch_size=8, merge="average", name="test")
@@ -112,6 +115,50 @@ def test_check_passes_what_can_run():
     check(Experiment())
 
 
+@pytest.fixture
+def registered():
+    """A merge rule that only this process knows, registered in this file."""
+
+    @merge_rule("only-here")
+    def only_here():
+        return lambda group: group.vectors[0]
+
+    yield only_here
+    del merge_rules._factories["only-here"]
+
+
+def test_what_only_this_program_knows_is_refused_with_the_place_where_nodes_find_it(ran, registered, tmp_path):
+    experiment = SMALL.replace(merge="only-here")
+    with pytest.raises(BadInput, match=rf"merge.rule: 'only-here' is known .*: write '{__file__}:only-here'"):
+        run(experiment, out=tmp_path / "run")
+    registered.__module__ = "__main__"
+    with pytest.raises(BadInput, match=r"move it to a file and write 'FILE.py:only-here'"):
+        run(experiment, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    run(SMALL.replace(topology="regular:d=1", merge="sign-aligned:trim=0.1"), out=tmp_path / "run")
+    assert len(ran) == 1
+
+
+SCRIPT = """
+import threading
+import gossipnet
+experiment = gossipnet.Experiment(nodes=2, rounds=2, local_steps=1, start="START")
+result = gossipnet.run(experiment)
+print(result.summary.digests == gossipnet.run(experiment, "sim").summary.digests)
+print(sorted(result.models), result.metrics.column("finished", "accuracy").mean() == result.summary.mean_accuracy)
+threading.Thread(target=lambda: print(gossipnet.run(experiment).summary.digests == result.summary.digests)).start()
+"""
+
+
+@pytest.mark.parametrize("start", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
+def test_a_script_needs_no_guard_and_a_thread_may_run_a_swarm(tmp_path, start):
+    """As from a notebook: there is no file that the nodes' processes could import."""
+    code, quiet = SCRIPT.replace("START", start), {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-"], input=code, cwd=tmp_path, capture_output=True, text=True, env=quiet)
+    assert done.stdout.splitlines() == ["True", "[0, 1] True", "True"], done.stderr
+    assert done.stderr == ""
+
+
 def finished(folder, experiment):
     """A run folder as a world leaves it, with the model of node 1."""
     folder.mkdir()
@@ -133,6 +180,22 @@ def test_models_and_reports_are_read_back(tmp_path, text):
     for loaded in (result.model(1), load(str(tmp_path / "run"), 1)):
         assert type(loaded) is type(model)
         assert all(torch.equal(v, loaded.state_dict()[k]) for k, v in model.state_dict().items())
+
+
+def test_all_models_are_those_of_the_nodes_that_finished(tmp_path):
+    model = finished(tmp_path / "run", SMALL)
+    [(node, loaded)] = Result(tmp_path / "run", replace(SUMMARY, left=(0,))).models.items()
+    assert node == 1
+    assert all(torch.equal(v, loaded.state_dict()[k]) for k, v in model.state_dict().items())
+    with pytest.raises(BadInput, match="no model"):
+        _ = Result(tmp_path / "run", SUMMARY).models
+
+
+def test_a_result_reads_as_the_commands_table(tmp_path):
+    text = str(Result(tmp_path / "run", SUMMARY))
+    assert "mean accuracy  " in text
+    assert "50.0%" in text
+    assert text.endswith(f"\n{tmp_path}/run/report.html")
 
 
 @pytest.mark.parametrize(("node", "said"), [(0, "no model"), (2, "expected 0 to 1"), (-1, "no node"), ("1", "no node")])

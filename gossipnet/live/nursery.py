@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from typing import Any, Protocol
 
 from gossipnet.errors import BadInput
@@ -149,25 +150,32 @@ def _python(module: str, end: socket.socket, liveness: int) -> "subprocess.Popen
 
 
 class Interrupts:
-    """Counts Ctrl-C (and SIGTERM) while it is open, and wakes a selector; nothing is raised in the middle of things."""
+    """Counts Ctrl-C (and SIGTERM) while it is open, and wakes a selector; nothing is raised in the middle of things.
+
+    Outside the main thread, where Python lets nobody take signals, it counts none: Ctrl-C stays the caller's affair.
+    """
 
     def __init__(self) -> None:
         self.count = 0
+        self._main = threading.current_thread() is threading.main_thread()
         self._read, self._write = socket.socketpair()
         for end in (self._read, self._write):
             end.setblocking(False)
 
     def __enter__(self) -> "Interrupts":
+        if not self._main:
+            return self
         self._old = {s: signal.signal(s, self._caught) for s in (signal.SIGINT, signal.SIGTERM)}
         self._old_child = signal.signal(signal.SIGCHLD, lambda *_: None)  # with the wake-up: a process has ended
         self._old_wakeup = signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
         return self
 
     def __exit__(self, *_: object) -> None:
-        signal.set_wakeup_fd(self._old_wakeup)
-        for number, old in self._old.items():
-            signal.signal(number, old)
-        signal.signal(signal.SIGCHLD, self._old_child)
+        if self._main:
+            signal.set_wakeup_fd(self._old_wakeup)
+            for number, old in self._old.items():
+                signal.signal(number, old)
+            signal.signal(signal.SIGCHLD, self._old_child)
         self._read.close()
         self._write.close()
 
