@@ -1,10 +1,49 @@
 """Wrong input to every command: status 2, a few lines, the nearest name, no traceback, and nothing left behind."""
 
+import importlib
+import socket
+
 import pytest
 from click.testing import CliRunner
 
 from gossipnet.cli import cli
 from gossipnet.errors import BadInput
+
+TASKS = """
+import numpy as np
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+
+def raises():
+    # it has no data
+    return 1 / 0
+
+
+def three():
+    return 3
+
+
+def points(n: int = 40, inputs: int = 2, outputs: int = 2, module=None, loss=cross_entropy, metrics=()):
+    data = np.zeros((n, 2), np.float32), np.arange(n) % 2
+    return module or (lambda: nn.Linear(inputs, outputs)), loss, data, data, dict(metrics)
+
+
+def no_module():
+    return points(module=lambda: 3)
+
+
+def whole_loss():
+    return points(loss=lambda outputs, targets: outputs)
+
+
+def bad_metric():
+    return points(metrics={"accuracy": lambda outputs, targets: outputs.accuracy})
+
+
+def no_model(inputs, outputs):
+    return 3
+"""
 
 # arguments -> what the refusal must say
 WRONG = {
@@ -102,6 +141,25 @@ WRONG = {
     "topology make ring:n=8 missing/ring.edges": "ring.edges",
     "topology make ring:n=8 good.toml": "exists",
 }
+# what only the world itself finds out, when it loads data and models or opens ports
+LATE = {
+    "sim --task tasks.py:raises": "tasks.py:9: ZeroDivisionError",
+    "sim --task tasks.py:three": "tasks.py:12: got a int, expected a Task or (module, loss, train, test, metrics)",
+    "sim --task tasks.py:points:n=7": "7 samples cannot be split over 8 nodes: use at most 7 nodes",
+    "sim --task tasks.py:points:inputs=3": "the model, given inputs (2, 2) float32, raised RuntimeError",
+    "sim --task tasks.py:points:outputs=1": "raised IndexError",
+    "sim --task tasks.py:no_module": "the model of task",
+    "sim --task tasks.py:whole_loss": "expected one number, the mean over the batch",
+    "sim --task tasks.py:bad_metric": "has no attribute 'accuracy' (",
+    "sim --task tasks.py:points --model tasks.py:no_model": "expected a torch.nn.Module",
+    "sim --task tasks.py:points --model resnet18": "takes images",
+    "sim --task table:path=table.csv,target=c": "called 'c'; known: a, b",
+    "sim --task table:path=missing.csv,target=c": "no file 'missing.csv'",
+    "sim --task text:path=binary.toml": "UTF-8",
+    "sim --task tasks.py:points --partition shards:per_node=30": "shards",
+    "sim --task mnist": "no file 'train-images-idx3-ubyte.gz' in",
+    "swarm --set exchange.transport=tcp --set exchange.host=127.0.0.1 --set exchange.port=PORT": "set exchange.port",
+}
 FILES = {
     "good.toml": b"[swarm]\nnodes = 8\n",
     "binary.toml": b"\x89PNG\r\n\x1a\n\xff\x00",
@@ -112,12 +170,14 @@ FILES = {
     "broken.py": b"# a rule\n1 / 0\n",
     "empty.py": b"",
     "precious/thesis.tex": b"...",
+    "table.csv": b"a,b\n1,2\n3,4\n5,6\n",
+    "tasks.py": TASKS.encode(),
     "run/metrics.jsonl": b'{"time_s": 1, "node": 0, "event": "started", "round": 1}\n',
 }
 
 
 @pytest.fixture
-def folder(monkeypatch, tmp_path):
+def folder(files, monkeypatch):
     """A folder with the files above, in which no world can start."""
 
     def started(*_):
@@ -126,6 +186,12 @@ def folder(monkeypatch, tmp_path):
     for world in ("gossipnet.live.launch.run_swarm", "gossipnet.sim.run.run_sim"):
         pytest.importorskip(world.rpartition(".")[0])
         monkeypatch.setattr(world, started)
+    return files
+
+
+@pytest.fixture
+def files(monkeypatch, tmp_path):
+    """A folder with the files above, as the working directory."""
     for name, content in FILES.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(content)
@@ -161,6 +227,29 @@ def test_the_simulator_refuses_the_same(folder, arguments):
     said = WRONG[arguments].replace("--set exchange.port=...", "exchange.port")
     check_refusal(CliRunner().invoke(cli, ["sim", *arguments.split()[1:]], prog_name="gossipnet"), said)
     assert contents(folder) == before
+
+
+@pytest.mark.parametrize("arguments", LATE)
+def test_wrong_data_models_and_ports_are_refused_in_a_few_lines(files, monkeypatch, arguments):
+    monkeypatch.setenv("GOSSIPNET_DATA", str(files))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(files / "cache"))
+    monkeypatch.setattr("importlib.import_module", offline(importlib.import_module))
+    before = contents(files)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        words = arguments.replace("PORT", str(taken.getsockname()[1])).split()
+        check_refusal(CliRunner().invoke(cli, words, prog_name="gossipnet"), LATE[arguments])
+    assert contents(files) == before
+
+
+def offline(import_module):
+    """Importing as on a machine without the downloader: no test may ask the network."""
+
+    def without_pooch(name, *rest):
+        if name == "pooch":
+            raise ImportError(name)
+        return import_module(name, *rest)
+
+    return without_pooch
 
 
 @pytest.mark.parametrize("world", ["swarm", "sim"])
