@@ -36,8 +36,8 @@ def try_out(task: Task, module: nn.Module, indices: Any, device: torch.device) -
             raise BadInput(f"task {task.name!r}: the loss does not depend on any parameter of the model")
         for name, metric in task.metrics.items():
             found = _call(task, f"the metric {name!r}, {given}", metric, outputs.detach(), targets)
-            if not isinstance(found, Tensor) or found.shape not in ((), inputs.shape[:1]):
-                raise _wrong(task, f"the metric {name!r}", found, "one number for each sample")
+            if not isinstance(found, Tensor) or not found.numel():
+                raise _wrong(task, f"the metric {name!r}", found, "a tensor with a number for each sample")
 
 
 @contextmanager
