@@ -26,7 +26,11 @@ def _rounds_to(threshold: str, name: str) -> Row:
     def value(s: Summary) -> float | None:
         return s.rounds_to_accuracy.get(threshold)
 
-    return Row(name, lambda s: units.count(value(s)) if value(s) is not None else "never", value, "less")
+    def read(s: Summary) -> str:
+        never = units.DASH if s.mean_accuracy is None else "never"
+        return units.count(value(s)) if value(s) is not None else never
+
+    return Row(name, read, value, "less")
 
 
 def _refused(summary: Summary) -> str:

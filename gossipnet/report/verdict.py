@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from gossipnet.report import units
-from gossipnet.report.curves import variance_kept
+from gossipnet.report.curves import over_nodes, variance_kept
 from gossipnet.report.run import Run
 
 NEAR = 0.005  # half a point of accuracy: less says nothing about one run of each
@@ -35,7 +35,9 @@ def subtitle(runs: Sequence[Run]) -> str:
 def _of_one(run: Run) -> str:
     s = run.summary
     if s.mean_accuracy is None:
-        return f"No accuracy was reported in {s.rounds:,} rounds."
+        loss = _test_loss(run)
+        end = ", nor a test loss" if loss is None else f"; the nodes' mean test loss is {units.number(loss)}"
+        return f"No accuracy was reported in {s.rounds:,} rounds{end}."
     so_far = "" if run.complete else " so far"
     if s.nodes == 1:
         text = f"The node reached {units.percent(s.mean_accuracy)} accuracy{so_far}"
@@ -50,8 +52,19 @@ def _of_one(run: Run) -> str:
     return text + "."
 
 
+def _test_loss(run: Run) -> float | None:
+    """Mean over nodes, in the end; None if none has been evaluated."""
+    curve = over_nodes(run, "finished", "loss") or over_nodes(run, "evaluated", "loss")
+    return curve.last if curve is not None else None
+
+
 def _of_several(named: Sequence[tuple[str, Run]]) -> str:
     scored = [(run.summary.mean_accuracy, label) for label, run in named if run.summary.mean_accuracy is not None]
+    losses = [(loss, label) for label, run in named if (loss := _test_loss(run)) is not None]
+    if not scored and len(losses) > 1:
+        (low, first), (high, last) = min(losses), max(losses)
+        found = f"{units.number(low)} with {first}; highest: {units.number(high)} with {last}"
+        return f"No accuracy was reported. Lowest mean test loss: {found}."
     if len(scored) < 2:
         return "Fewer than two of the runs have reported an accuracy yet."
     scored.sort(key=lambda item: -item[0])

@@ -42,6 +42,7 @@ def test_the_summary_leaves_out_what_does_not_apply() -> None:
     assert "1 (3)" in text
     assert "virtual time" not in text
     assert units.DASH not in summary_table(NOTHING)
+    assert "never" not in summary_table(NOTHING)  # no accuracy is reported, so none is missed
 
 
 def test_names_cannot_drive_the_terminal() -> None:
