@@ -125,9 +125,9 @@ class Transport:
         """Tell the door who has come and gone since the last call."""
         for event in _events(self._doorbell):
             if event["event"] == zmq.EVENT_ACCEPTED:
-                self.door.opened(event["value"], now)
+                self.door.opened(int(event["value"]), now)  # pyzmq gives it as one of its flags
             else:
-                self.door.closed(event["value"])
+                self.door.closed(int(event["value"]))
 
     def send(self, peer: int, header: bytes, payload: memoryview | None) -> bool:
         """Hand a message to the link; False if there is none, or its queue is full. The payload is not copied."""

@@ -43,26 +43,20 @@ def shake_hands(port: int) -> socket.socket:
     return end
 
 
-def send_without_end(end: socket.socket, body: bytes, most_bytes: int, until_s: float) -> int:
+def send_without_end(end: socket.socket, body: bytes, until_s: float) -> int:
     """One message of frames `body` that never ends; how many bytes of it the other side took before it hung up."""
-    burst = frame(body, MORE) * max(1, (1 << 16) // (len(body) + 2))
+    part = frame(body, MORE)
+    burst = part * max(1, (1 << 16) // len(part))
     sent = 0
-    end.settimeout(0.2)
-    while sent < most_bytes and time.monotonic() < until_s:
+    end.settimeout(0.5)
+    while time.monotonic() < until_s:
         try:
-            sent += end.send(burst) if len(burst) < (1 << 17) else _send_all(end, burst)
+            sent += end.send(burst[sent % len(part) :])
         except TimeoutError:
             continue
         except OSError:
             break
     return sent
-
-
-def _send_all(end: socket.socket, data: bytes) -> int:
-    end.settimeout(5.0)
-    end.sendall(data)
-    end.settimeout(0.2)
-    return len(data)
 
 
 def _receive(end: socket.socket, size: int) -> bytes:
