@@ -54,10 +54,16 @@ class Channel:
         return self._whole()
 
     def receive_one(self) -> dict[str, Any] | None:
-        """Wait for one map; None if the other end is gone."""
+        """Wait for one map; None if the other end is gone.
+
+        No byte of the next one is read: a selector tells of what is in the socket, not of what is held here.
+        """
         self._socket.setblocking(True)
         while not (found := self._whole(most=1)):
-            part = self._socket.recv(1 << 16)
+            try:
+                part = self._socket.recv(self._missing())
+            except ConnectionResetError:  # gone, and has not read all that we sent
+                part = b""
             if not part:
                 self.closed = True
                 return None
@@ -69,7 +75,10 @@ class Channel:
         self._socket.setblocking(True)
         descriptor = None
         while not (found := self._whole(most=1)):
-            part, descriptors, _, _ = socket.recv_fds(self._socket, 1 << 16, 1)
+            try:
+                part, descriptors, _, _ = socket.recv_fds(self._socket, self._missing(), 1)
+            except ConnectionResetError:
+                part, descriptors = b"", []
             descriptor = descriptors[0] if descriptors else descriptor
             if not part:
                 self.closed = True
@@ -79,6 +88,11 @@ class Channel:
 
     def close(self) -> None:
         self._socket.close()
+
+    def _missing(self) -> int:
+        """How many bytes of the map that comes next are not here yet."""
+        size = _LENGTH.unpack_from(self._held)[0] if len(self._held) >= _LENGTH.size else 0
+        return int(_LENGTH.size + size - len(self._held))
 
     def _whole(self, most: int = 1 << 30) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []

@@ -111,7 +111,7 @@ class Driver(threading.Thread):
 
     def end(self) -> None:
         """Stop the thread, if it still runs, and wait for it: messages on their way get a second to leave."""
-        self.post(self._stop)
+        self.post(self._enough)
         self.join()
         os.close(self._wake)
         os.close(self._waker)
@@ -143,7 +143,7 @@ class Driver(threading.Thread):
         while not self._done:
             self._turn()
 
-    def _stop(self) -> None:
+    def _enough(self) -> None:
         self._done = True
 
     def _turn(self) -> None:

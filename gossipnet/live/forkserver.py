@@ -1,12 +1,15 @@
-"""The process from which all nodes of a local swarm are forked: `python -m gossipnet.live.forkserver CHANNEL LIVENESS`.
+"""The process from which all nodes of a local swarm are forked; see `nursery.read_arguments` for its arguments.
 
 It imports torch and loads the data once, so that a node starts in milliseconds and shares those pages. To be safe to
 fork it stays single-threaded: no torch op, no zmq context, nothing of CUDA before a fork. It answers
 
     {"prepare": config}                -> {"prepared": classes and counts} or {"failed": one line}
     {"fork": name} with a descriptor   -> {"forked": name, "pid": pid}, and once it ends {"ended": name, "status": n}
+
+When the launcher is gone it ends whatever it has forked: also what is stopped, or too busy to notice by itself.
 """
 
+import contextlib
 import gc
 import os
 import selectors
@@ -14,16 +17,23 @@ import signal
 import socket
 import sys
 import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gossipnet.errors import BadInput
 from gossipnet.live.channel import Channel
-from gossipnet.live.process import Materials, ignore_interrupts, run_and_exit, serve
+from gossipnet.live.liveness import Watch, end_orphaned
+from gossipnet.live.nursery import ignore_interrupts, read_arguments, run_and_exit
+
+if TYPE_CHECKING:
+    from gossipnet.live.process import Materials
 
 
 class ForkServer:
-    def __init__(self, channel: Channel, liveness: int) -> None:
+    def __init__(self, channel: Channel, liveness: int, scratch: Path | None) -> None:
         self._channel = channel
         self._liveness = liveness
+        self._scratch = scratch
         self._materials: Materials | None = None
         self._children: dict[int, str] = {}
         self._signals, self._wakeup = socket.socketpair()
@@ -40,7 +50,7 @@ class ForkServer:
         while True:
             ready = {key.fileobj for key, _ in selector.select()}
             if self._liveness in ready:
-                os._exit(0)
+                self._end()
             if self._signals in ready:
                 self._signals.recv(4096)
                 self._reap()
@@ -50,13 +60,30 @@ class ForkServer:
     def _answer(self) -> None:
         order, descriptor = self._channel.receive_descriptor()
         if order is None:
-            os._exit(0)
+            self._end()
+            return
         if "prepare" in order:
             self._prepare(order["prepare"])
         elif descriptor is not None:
             self._fork(order["fork"], descriptor)
 
+    def _end(self) -> None:
+        for pid in self._children:
+            os.kill(pid, signal.SIGKILL)
+        for pid in self._children:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+        end_orphaned(self._scratch)
+
     def _prepare(self, config: str) -> None:
+        watch = Watch(self._liveness, self._scratch)
+        watch.start()
+        self._load(config)
+        watch.stop()
+
+    def _load(self, config: str) -> None:
+        from gossipnet.live.process import Materials  # torch
+
         try:
             self._materials = Materials(config)
             self._channel.send(prepared=self._materials.describe())
@@ -79,7 +106,10 @@ class ForkServer:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._channel.close()
-        return serve(Channel(socket.socket(fileno=descriptor)), self._liveness, self._materials)
+        Watch(self._liveness, self._scratch).start()
+        from gossipnet.live.process import serve
+
+        return serve(Channel(socket.socket(fileno=descriptor)), self._materials)
 
     def _reap(self) -> None:
         while self._children:
@@ -91,7 +121,8 @@ class ForkServer:
 
 def main() -> None:
     ignore_interrupts()
-    ForkServer(Channel(socket.socket(fileno=int(sys.argv[1]))), int(sys.argv[2])).serve()
+    channel, liveness, scratch = read_arguments(sys.argv[1:])
+    ForkServer(Channel(socket.socket(fileno=channel)), liveness, scratch).serve()
 
 
 if __name__ == "__main__":

@@ -84,25 +84,40 @@ class Launcher:
     def now(self) -> float:
         return time.monotonic() - self.epoch
 
-    def run(self) -> Summary:
+    def run(self, interrupts: Interrupts) -> Summary:
         """To the end. Raises BadInput before any node has trained, RunFailed and RunInterrupted with the summary."""
+        wall_s = self._run(interrupts)
+        return self._end(wall_s, interrupts.count)
+
+    def _run(self, interrupts: Interrupts) -> float:
+        """Start, follow and measure. Returns how long it took up to the end of the last node, in seconds."""
         with contextlib.ExitStack() as stack:
-            interrupts = stack.enter_context(Interrupts())
             addresses = _addresses(self.experiment)
             if addresses.scratch is not None:
                 stack.callback(shutil.rmtree, addresses.scratch, ignore_errors=True)
-            nursery = open_nursery(self.experiment.start)
+            nursery = open_nursery(self.experiment.start, addresses.scratch)
             stack.callback(nursery.kill)
-            split = nursery.prepare(self.experiment.to_toml())
-            self._log.write_topology(self.topology.to_dict())
-            if split:
-                self._log.write_partition(**split)
-            self._start_nodes(nursery, addresses)
-            self._follow(nursery, interrupts)
+            if self._prepare(nursery, interrupts):
+                self._start_nodes(nursery, addresses)
+                self._follow(nursery, interrupts)
             wall_s = self.now()
             if interrupts.count < 2:
-                self._measure_together(nursery)
-        return self._end(wall_s, interrupts.count)
+                self._measure_together(nursery, interrupts)
+        return wall_s
+
+    def _prepare(self, nursery: Forks | Spawns, interrupts: Interrupts) -> bool:
+        """Load the data and note what is known before the start. False if that was interrupted."""
+        try:
+            with interrupts.raised(after=0):
+                split = nursery.prepare(self.experiment.to_toml())
+        except KeyboardInterrupt:
+            return False
+        except RuntimeError as error:
+            raise RunFailed(f"loading the data failed: {error}") from error
+        self._log.write_topology(self.topology.to_dict())
+        if split:
+            self._log.write_partition(**split)
+        return True
 
     def _start_nodes(self, nursery: Forks | Spawns, addresses: Addresses) -> None:
         swarm = os.urandom(8)  # no message of another run, on the same ports even, is taken for ours
@@ -199,12 +214,12 @@ class Launcher:
         if self.experiment.on_failure == "stop" or bad_input:
             self._stop()
 
-    def _ended(self, child: Child, status: int) -> None:
+    def _ended(self, child: Child, status: int | None) -> None:
         child.ended = True
         self._read(child)  # what it said last may still be unread
         if not child.over:
-            how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
-            self._failed(child, f"the process {how} without a result; see {self.folder}/nodes/{child.node}/log.txt")
+            log = self.folder / "nodes" / str(child.node) / "log.txt"
+            self._failed(child, f"the process {_how(status)} without a result; see {log}")
 
     def _tell_left(self, left: Child) -> None:
         """The neighbors need not find out by themselves."""
@@ -219,8 +234,8 @@ class Launcher:
             for child in self._children.values():
                 child.channel.send(stop=True)
 
-    def _measure_together(self, nursery: Forks | Spawns) -> None:
-        """In a process of its own, for this one knows no torch."""
+    def _measure_together(self, nursery: Forks | Spawns, interrupts: Interrupts) -> None:
+        """In a process of its own, for this one knows no torch. The next interrupt ends it."""
         nodes = [c.node for c in self._children.values() if c.result is not None and c.result.error is None]
         nodes = [n for n in nodes if (self.folder / "nodes" / str(n) / "model.safetensors").exists()]
         if not nodes:
@@ -229,7 +244,11 @@ class Launcher:
         nursery.start(MEASURE, end)
         log = self.folder / "measure.txt"
         channel.send(do="measure", nodes=nodes, folder=str(self.folder), config=self.experiment.to_toml(), log=str(log))
-        answer = channel.receive_one() or {}
+        try:
+            with interrupts.raised(after=interrupts.count):
+                answer = channel.receive_one() or {}
+        except KeyboardInterrupt:
+            return
         self._together = answer.get("measured", {})
         if "failed" in answer and self._view is not None:
             self._view.failure(-1, answer["failed"])
@@ -241,7 +260,7 @@ class Launcher:
         wrong = next((c for c in children if c.bad_input), None)
         if wrong is not None and not any(c.began_s is not None and c.result and c.result.steps for c in children):
             raise BadInput(str(wrong.error))
-        results = [c.result or NodeResult(node=c.node, error=c.error or "interrupted") for c in children]
+        results = [self._result_of(node) for node in range(self.experiment.nodes)]
         began = [c.began_s for c in children if c.began_s is not None]
         times = Times(
             wall_s=wall_s,
@@ -262,6 +281,18 @@ class Launcher:
             last_line = str(failed[0].error).strip().splitlines()[-1]
             raise RunFailed(f"node {failed[0].node} failed: {last_line}", summary)
         return summary
+
+    def _result_of(self, node: int) -> NodeResult:
+        child = self._children.get(node)
+        if child is not None and child.result is not None:
+            return child.result
+        return NodeResult(node=node, error=(child and child.error) or "interrupted")
+
+
+def _how(status: int | None) -> str:
+    if status is None:
+        return "was lost with the one that it was forked from,"
+    return f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
 
 
 def fixed_keys(experiment: "Experiment", world: str, spectral_gap: float) -> dict[str, Any]:
@@ -313,4 +344,5 @@ def run_swarm(experiment: "Experiment", folder: Path, view: View | None = None) 
     Raises BadInput before any node has trained; RunFailed if nodes failed (with `on_failure="stop"`, or all of them)
     and RunInterrupted after Ctrl-C, both after the summary is written.
     """
-    return Launcher(experiment, folder, view).run()
+    with Interrupts() as interrupts:
+        return Launcher(experiment, folder, view).run(interrupts)

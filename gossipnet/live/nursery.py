@@ -1,5 +1,7 @@
 """Starting processes, by fork or from nothing, and hearing of their end. Both ways look the same to the launcher."""
 
+import contextlib
+import math
 import os
 import selectors
 import signal
@@ -7,6 +9,9 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 from gossipnet.errors import BadInput
@@ -28,28 +33,22 @@ class Nursery(Protocol):
     def sources(self) -> list[Channel]:
         """What is readable when `ended` has something, beside a SIGCHLD."""
 
-    def ended(self) -> list[tuple[str, int]]:
-        """(name, exit status) of processes that have ended since the last call; -9 is signal 9."""
+    def ended(self) -> list[tuple[str, int | None]]:
+        """(name, exit status) of processes that have ended since the last call; -9 is signal 9, None is unknown."""
 
     def kill(self) -> None:
         """End all that is left, at once, and wait for it."""
 
 
-def liveness_pipe() -> tuple[int, int]:
-    """(read end, write end): the read end becomes readable in every process when the last write end is closed."""
-    return os.pipe()
-
-
 class Forks:
     """Processes forked from one that has torch and the data loaded (`forkserver`)."""
 
-    def __init__(self) -> None:
-        self._read, self._write = liveness_pipe()
+    def __init__(self, scratch: Path | None) -> None:
+        self._read, self._write = os.pipe()  # the liveness pipe
         self.channel, end = channel_pair()
-        # a session of its own: Ctrl-C in the terminal is for the launcher
-        self._server = _python("gossipnet.live.forkserver", end, self._read)
+        self._server = _python("gossipnet.live.forkserver", end, self._read, scratch)
         self.pids: dict[str, int] = {}
-        self._ended: list[tuple[str, int]] = []
+        self._running: set[str] = set()
 
     def prepare(self, config: str) -> dict[str, Any]:
         self.channel.send(prepare=config)
@@ -62,25 +61,28 @@ class Forks:
         return prepared
 
     def start(self, name: str, end: socket.socket) -> None:
-        self.channel.send_descriptor(end.fileno(), fork=name)
-        end.close()
+        self._running.add(name)
+        with end, contextlib.suppress(BrokenPipeError):  # that the server is gone is told by `ended`
+            self.channel.send_descriptor(end.fileno(), fork=name)
 
     def sources(self) -> list[Channel]:
         return [self.channel]
 
-    def ended(self) -> list[tuple[str, int]]:
+    def ended(self) -> list[tuple[str, int | None]]:
+        found: list[tuple[str, int | None]] = []
         for message in self.channel.receive():
             if "forked" in message:
                 self.pids[message["forked"]] = message["pid"]
             elif "ended" in message:
-                self._ended.append((message["ended"], message["status"]))
-        if self.channel.closed:
-            raise RuntimeError("the fork server ended: no process can be started or waited for")
-        found, self._ended = self._ended, []
+                found.append((message["ended"], message["status"]))
+        self._running -= {name for name, _ in found}
+        if self.channel.closed:  # nobody is there to tell of the others
+            found += [(name, None) for name in sorted(self._running)]
+            self._running.clear()
         return found
 
     def kill(self) -> None:
-        """Closing the liveness pipe ends the server and every process forked from it."""
+        """Closing the liveness pipe makes the server end every process forked from it, and itself."""
         os.close(self._write)
         try:
             self._server.wait(timeout=5)
@@ -94,8 +96,9 @@ class Forks:
 class Spawns:
     """Processes started from nothing: each imports torch and loads the data itself."""
 
-    def __init__(self) -> None:
-        self._read, self._write = liveness_pipe()
+    def __init__(self, scratch: Path | None) -> None:
+        self._read, self._write = os.pipe()  # the liveness pipe
+        self._scratch = scratch
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     @property
@@ -108,56 +111,81 @@ class Spawns:
         return Materials(config).describe()
 
     def start(self, name: str, end: socket.socket) -> None:
-        self._processes[name] = _python("gossipnet.live.spawned", end, self._read)
+        self._processes[name] = _python("gossipnet.live.spawned", end, self._read, self._scratch)
 
     def sources(self) -> list[Channel]:
         return []
 
-    def ended(self) -> list[tuple[str, int]]:
+    def ended(self) -> list[tuple[str, int | None]]:
         over = [(name, process.poll()) for name, process in self._processes.items()]
         found = [(name, status) for name, status in over if status is not None]
         for name, _ in found:
             del self._processes[name]
-        return found
+        return [*found]
 
     def kill(self) -> None:
         os.close(self._write)
         for process in self._processes.values():
-            try:
-                process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            process.kill()
+        for process in self._processes.values():
+            process.wait()
         os.close(self._read)
 
 
-def open_nursery(start: str) -> Forks | Spawns:
-    """`fork`, `spawn`, or `auto`: fork, but not on macOS, whose system libraries do not survive one."""
+def open_nursery(start: str, scratch: Path | None) -> Forks | Spawns:
+    """`fork`, `spawn`, or `auto`: fork, but not on macOS, whose system libraries do not survive one.
+
+    `scratch` is a folder that the processes remove if they find themselves without a launcher.
+    """
     fork = sys.platform != "darwin" if start == "auto" else start == "fork"
-    return Forks() if fork else Spawns()
+    return Forks(scratch) if fork else Spawns(scratch)
 
 
-def _python(module: str, end: socket.socket, liveness: int) -> "subprocess.Popen[bytes]":
-    """Run a module of ours with a channel end and the liveness pipe; the end is the child's from then on."""
+def _python(module: str, end: socket.socket, liveness: int, scratch: Path | None) -> "subprocess.Popen[bytes]":
+    """Run a module of ours with what `read_arguments` reads; the end is the child's from then on."""
     process = subprocess.Popen(
-        [sys.executable, "-m", module, str(end.fileno()), str(liveness)],
+        [sys.executable, "-m", module, str(end.fileno()), str(liveness), str(scratch or "")],
         pass_fds=(end.fileno(), liveness),
         stdin=subprocess.DEVNULL,
-        start_new_session=True,
+        start_new_session=True,  # Ctrl-C in the terminal is for the launcher
     )
     end.close()
     return process
 
 
-class Interrupts:
-    """Counts Ctrl-C (and SIGTERM) while it is open, and wakes a selector; nothing is raised in the middle of things.
+def read_arguments(arguments: list[str]) -> tuple[int, int, Path | None]:
+    """In a process of ours: the descriptors of its channel and of the liveness pipe, and the scratch folder."""
+    channel, liveness, scratch = arguments
+    return int(channel), int(liveness), Path(scratch) if scratch else None
 
-    Outside the main thread, where Python lets nobody take signals, it counts none: Ctrl-C stays the caller's affair.
+
+def ignore_interrupts() -> None:
+    """Ctrl-C in a terminal reaches every process of the group; the launcher alone decides what it means."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def run_and_exit(work: Callable[[], int]) -> None:
+    """Exit with what `work` returns, past all clean-up of the interpreter: nothing of it is ours after a fork."""
+    status = 1
+    try:
+        status = work()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(status)
+
+
+class Interrupts:
+    """Counts Ctrl-C (and SIGTERM) while it is open, and wakes a selector.
+
+    Nothing is raised in the middle of things, but where `raised` says so. Outside the main thread, where Python lets
+    nobody take signals, it counts none: Ctrl-C stays the caller's affair.
     """
 
     def __init__(self) -> None:
         self.count = 0
         self._main = threading.current_thread() is threading.main_thread()
+        self._bearable: float = math.inf
         self._read, self._write = socket.socketpair()
         for end in (self._read, self._write):
             end.setblocking(False)
@@ -181,6 +209,21 @@ class Interrupts:
 
     def _caught(self, *_: object) -> None:
         self.count += 1
+        self._raise()
+
+    def _raise(self) -> None:
+        if self.count > self._bearable:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def raised(self, after: int) -> Iterator[None]:
+        """Inside, KeyboardInterrupt is raised by any interrupt beyond the first `after`."""
+        self._bearable = after
+        try:
+            self._raise()
+            yield
+        finally:
+            self._bearable = math.inf
 
     def register(self, selector: selectors.BaseSelector) -> None:
         selector.register(self._read, selectors.EVENT_READ)

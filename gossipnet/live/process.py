@@ -1,15 +1,9 @@
-"""What runs in a process that the launcher started: one node of a local swarm, or the measuring of all its models.
-
-A process gets a channel to the launcher and the read end of the liveness pipe. The launcher holds the only write end,
-so the pipe ends when the launcher does, whatever ended it, and the process ends itself at once.
-"""
+"""What runs in a process that the launcher started: one node of a local swarm, or the measuring of all its models."""
 
 import os
-import signal
 import sys
-import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,14 +19,13 @@ from gossipnet.data.task import Task, make_task
 from gossipnet.errors import BadInput
 from gossipnet.live.channel import Channel
 from gossipnet.live.driver import Place
+from gossipnet.live.liveness import ORPHANED
 from gossipnet.live.run import run_node
 from gossipnet.report.log import Sample
 from gossipnet.topology import Neighborhood
 from gossipnet.training.build import pick_device, split
 from gossipnet.training.files import load_vector
 from gossipnet.training.measure import measure_together
-
-ORPHANED = 3  # exit status of a process whose launcher is gone
 
 
 class Materials:
@@ -70,9 +63,8 @@ class ChannelOutlet:
         self._channel.send(sample=[time_s, round, sample.vector.tobytes(), sample.scale, dict(sample.variances)])
 
 
-def serve(channel: Channel, liveness: int, prepared: Materials | None = None) -> int:
+def serve(channel: Channel, prepared: Materials | None = None) -> int:
     """Do what the first message on `channel` asks for. Returns the exit status."""
-    threading.Thread(target=end_with, args=(liveness,), name="gossipnet-liveness", daemon=True).start()
     order = channel.receive_one()
     if order is None:
         return ORPHANED
@@ -127,12 +119,6 @@ def _measure(order: Mapping[str, Any], materials: Materials) -> dict[str, Any]:
     return measure_together(vectors, make, task, pick_device(experiment.device))
 
 
-def end_with(liveness: int) -> None:
-    """Wait for the launcher's end, and end this process then, whatever its other threads are doing."""
-    os.read(liveness, 1)
-    os._exit(ORPHANED)
-
-
 def _log_to(file: Path) -> None:
     """From here on, what anything in this process prints goes to `file`."""
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -142,19 +128,3 @@ def _log_to(file: Path) -> None:
     os.close(descriptor)
     sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
-
-
-def ignore_interrupts() -> None:
-    """Ctrl-C in a terminal reaches every process of the group; the launcher alone decides what it means."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def run_and_exit(work: Callable[[], int]) -> None:
-    """Exit with what `work` returns, past all clean-up of the interpreter: nothing of it is ours after a fork."""
-    status = 1
-    try:
-        status = work()
-        sys.stdout.flush()
-        sys.stderr.flush()
-    finally:
-        os._exit(status)

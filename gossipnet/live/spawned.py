@@ -1,17 +1,23 @@
-"""One process started from nothing: `python -m gossipnet.live.spawned CHANNEL LIVENESS`. Slower than a fork, and safe
-where a fork is not (macOS)."""
+"""One process started from nothing: slower than a fork, and safe where a fork is not (macOS).
+
+See `nursery.read_arguments` for its arguments.
+"""
 
 import socket
 import sys
 
 from gossipnet.live.channel import Channel
-from gossipnet.live.process import ignore_interrupts, run_and_exit, serve
+from gossipnet.live.liveness import Watch
+from gossipnet.live.nursery import ignore_interrupts, read_arguments, run_and_exit
 
 
 def main() -> None:
     ignore_interrupts()
-    channel = Channel(socket.socket(fileno=int(sys.argv[1])))
-    run_and_exit(lambda: serve(channel, int(sys.argv[2])))
+    channel, liveness, scratch = read_arguments(sys.argv[1:])
+    Watch(liveness, scratch).start()
+    from gossipnet.live.process import serve  # torch
+
+    run_and_exit(lambda: serve(Channel(socket.socket(fileno=channel))))
 
 
 if __name__ == "__main__":
