@@ -89,9 +89,10 @@ def run(
     check(experiment)
     if world == "live":
         _check_found_by_nodes(experiment)
+    drive = _driver(world)  # slow to import: whoever interrupts that has no run yet
     made = claim(folder, overwrite, experiment.to_toml())
     try:
-        return Result(folder, _driver(world)(experiment, folder, view))
+        return Result(folder, drive(experiment, folder, view))
     except BadInput:
         discard(made)
         raise
