@@ -1,7 +1,7 @@
 """What a terminal shows of a run while it goes on, made of the run's reports.
 
-On a terminal: a table with a line per node, drawn over itself. Elsewhere: a line for each tenth of the run. A node
-that fails is told of at once, with its traceback, above the table.
+On a terminal: a table with a line per node, drawn over itself. Elsewhere: a line for each tenth of the run, and every
+ten seconds of a slow one. A node that fails is told of at once, with its traceback, above the table.
 """
 
 import shutil
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TextIO
 
 REDRAW_S = 0.1  # a terminal gains nothing from more
+QUIET_S = 10.0  # without a terminal: at most so long without a line, while rounds are done
 UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -56,6 +57,7 @@ class Progress:
         self._nodes = {node: Line() for node in range(nodes)}
         self._time_s = 0.0
         self._tenths = 0
+        self._told_at = clock()
         self._drawn_at = float("-inf")
         self._height = 0  # lines of the table that stand on the terminal
 
@@ -83,8 +85,9 @@ class Progress:
 
     @property
     def round(self) -> int:
-        """The mean round of all nodes, rounded down."""
-        return sum(line.round for line in self._nodes.values()) // len(self._nodes)
+        """The mean round of all nodes that have not failed, rounded down."""
+        rounds = [line.round for line in self._nodes.values() if line.state != "failed"]
+        return sum(rounds) // max(1, len(rounds))
 
     def close(self) -> None:
         """Draw the last state, and leave it on the terminal."""
@@ -96,8 +99,8 @@ class Progress:
 
     def _tell(self) -> None:
         tenth = 10 * self.round // self._rounds
-        if tenth > self._tenths:
-            self._tenths = tenth
+        if tenth > self._tenths or self._clock() - self._told_at >= QUIET_S:
+            self._tenths, self._told_at = max(tenth, self._tenths), self._clock()
             self._stream.write(self._means() + "\n")
             self._stream.flush()
 

@@ -97,6 +97,25 @@ def test_a_table_that_does_not_fit_shows_the_nodes_that_are_behind():
     assert max(map(len, screen)) < 40
 
 
+def test_a_slow_run_is_not_silent():
+    stream, now = io.StringIO(), [0.0]
+    view = Progress(1, 1000, stream, clock=lambda: now[0])
+    for round in range(1, 9):
+        now[0] = 3.0 * round
+        merged(view, 0, round)
+    assert [line.split()[1] for line in stream.getvalue().splitlines()] == ["4/1000", "8/1000"]
+
+
+def test_a_failed_node_does_not_hold_back_the_count():
+    stream = io.StringIO()
+    view = Progress(2, 10, stream)
+    merged(view, 0, 1)
+    view.failure(0, "lost")
+    for round in range(1, 11):
+        merged(view, 1, round)
+    assert stream.getvalue().splitlines()[-1].startswith("round 10/10")
+
+
 def test_a_failure_is_told_at_once_with_its_traceback_and_no_control_sequences():
     for stream in (Terminal(), io.StringIO()):
         view = Progress(2, 10, stream, clock=iter(range(100)).__next__)

@@ -1,6 +1,7 @@
 """One node of a deployment: `gossipnet node FILE --id N`, started by itself on its own machine.
 
-There is no launcher. The node keeps a run folder of its own, talks on stderr, and takes Ctrl-C itself.
+There is no launcher. The node keeps a run folder of its own, talks on stderr, prints where its page is in the end, and
+takes Ctrl-C itself.
 """
 
 import hashlib
@@ -116,6 +117,7 @@ def run_node_command(experiment: "Experiment", node: int, out: Path | None, inse
         outlet,
     )
     _write_summary(log, experiment, result, outlet, time.monotonic() - epoch)
+    print(folder / "report.html")
     return _status(result, outlet)
 
 
