@@ -20,7 +20,7 @@ from gossipnet.wire import Chunk, Message, Offer, Payload, Pull, Reason, Refusal
 
 WINDOW = 8  # chunks asked for and not here yet: enough to keep a link busy, no more than a queue takes
 STALL_S = 2.0  # without any chunk, those under way are asked for again; doubled each time
-STALL_AT_MOST_S = 16.0
+STALL_AT_MOST_S = 16.0  # a link that takes longer for one chunk needs smaller ones
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,7 +104,8 @@ class Transfer:
     chunk_bytes: int
     absent: set[int]  # chunks that are not here yet
     asked: set[int]  # of these, the ones that a Pull is out for
-    moved_at: float  # when a chunk last came, or was asked for with none under way
+    heard_at: float  # when a chunk last came, or the fetch was begun
+    moved_at: float  # the same, or when chunks were last asked for again
     stall_s: float = STALL_S
 
     @property
@@ -115,6 +116,11 @@ class Transfer:
     @property
     def n_chunks(self) -> int:
         return -(-len(self.data) // self.chunk_bytes)
+
+    def heard(self, now: float) -> None:
+        """A link that is slow is not one that is dead: what it asked for twice would come twice, and slow it more."""
+        self.stall_s = min(max(self.stall_s, 4 * (now - self.heard_at)), STALL_AT_MOST_S)
+        self.heard_at = self.moved_at = now
 
 
 class Fetches:
@@ -149,11 +155,11 @@ class Fetches:
         transfer = self._transfers.get(message.sender)
         if transfer is None or transfer.message != message:
             data = torch.empty(offer.payload.size, dtype=torch.uint8)
-            transfer = Transfer(message, data, self._chunk_bytes, set(), set(), now)
+            transfer = Transfer(message, data, self._chunk_bytes, set(), set(), now, now)
             transfer.absent = set(range(transfer.n_chunks))
             self._transfers[message.sender] = transfer
         transfer.asked.clear()  # whatever was under way is lost with the link
-        transfer.stall_s, transfer.moved_at = STALL_S, now
+        transfer.stall_s, transfer.heard_at, transfer.moved_at = STALL_S, now, now
         return self._ask(transfer)
 
     def cancel(self, peer: int) -> None:
@@ -171,14 +177,14 @@ class Fetches:
         assert isinstance(chunk, Chunk)
         transfer = self._transfers.get(message.sender)
         refusal = self._fault(transfer, message, chunk, data)
+        if transfer and (not refusal or refusal.reason is Reason.DUPLICATE):
+            transfer.heard(now)
         if refusal or transfer is None:
             return [], None, refusal
         begin = chunk.index * transfer.chunk_bytes
         transfer.data.numpy()[begin : begin + data.nbytes] = np.frombuffer(data, np.uint8)
         transfer.absent.discard(chunk.index)
         transfer.asked.discard(chunk.index)
-        transfer.stall_s = max(STALL_S, 4 * (now - transfer.moved_at))  # a link that is slow is not a link that is dead
-        transfer.moved_at = now
         if not transfer.absent:
             del self._transfers[message.sender]
             return [], transfer.message, self._whole(transfer)

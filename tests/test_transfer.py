@@ -553,14 +553,14 @@ def test_no_sequence_of_chunks_raises_or_takes_memory(drawn: st.DataObject) -> N
         assert done in (None, offer)
 
 
-@pytest.mark.parametrize("chunk_s", [0.001, 1.0, 5.0])
+@pytest.mark.parametrize("chunk_s", [0.001, 1.0, 2.5, 5.0, STALL_AT_MOST_S - 1])
 def test_a_slow_link_is_not_asked_for_more_than_it_brings(chunk_s: float) -> None:
     """Chunks come one by one, each `chunk_s` after the last: what is asked for twice comes twice, and slows it more."""
-    vector = numbers(256 * 24)
+    vector = numbers(256 * 96)
     parcel, offer, fetches = pack(vector, FLOAT32), offered(vector), fetches_for(len(vector), window=8)
     queue = [c for pull in fetches.begin(offer, 0.0) for c in served(parcel, offer, pull)]
     sent, now, done = 0, 0.0, None
-    while not done:
+    while not done and sent < 1000:
         arrives = now + chunk_s
         while fetches.deadline is not None and fetches.deadline < arrives:
             now = fetches.deadline
@@ -568,4 +568,4 @@ def test_a_slow_link_is_not_asked_for_more_than_it_brings(chunk_s: float) -> Non
         sent, now = sent + 1, arrives
         pulls, done, _ = fetches.chunk(*queue.pop(0), now)
         queue += [c for pull in pulls for c in served(parcel, offer, pull)]
-    assert sent <= 2 * 24
+    assert sent <= 96 + 3 * 8  # at the start, it cannot be known how slow the link is
