@@ -115,6 +115,7 @@ class Experiment:
         "Optimizer of the local steps, with momentum and weight decay among its options",
         Registered("optimizers"),
         flag=True,
+        also=("momentum", "weight_decay", "nesterov"),
     )
     schedule: str = option(
         "constant", "training.schedule", "How the learning rate changes from round to round", Registered("schedules")

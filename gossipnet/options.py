@@ -14,10 +14,13 @@ from gossipnet.errors import BadInput
 from gossipnet.settings import Check
 
 
-def option(default: Any, where: str, help: str, check: Check, flag: bool = False) -> Any:
-    """A field that is an option. `where` is its section.key in a file; with `flag` the commands have it too."""
+def option(default: Any, where: str, help: str, check: Check, flag: bool = False, also: tuple[str, ...] = ()) -> Any:
+    """A field that is an option. `where` is its section.key in a file; with `flag` the commands have it too.
+
+    `also`: what people look for elsewhere and is a part of this one.
+    """
     section, key = where.split(".")
-    metadata = {"section": section, "key": key, "help": help, "check": check, "flag": flag}
+    metadata = {"section": section, "key": key, "help": help, "check": check, "flag": flag, "also": also}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -32,6 +35,7 @@ class Option:
     help: str
     check: Check
     flag: bool  # whether the commands have it as an option of its own
+    also: tuple[str, ...] = ()
 
     @property
     def dotted(self) -> str:
@@ -77,7 +81,7 @@ def no_option(options: Sequence[Option], got: str) -> BadInput:
     """A BadInput that names the option that `got` most likely means, in whatever section that is."""
     section, _, key = got.replace("-", "_").rpartition(".")
     here = {o.key: o.dotted for o in options if o.section == section}
-    anywhere = {n: o.dotted for o in reversed(options) for n in (o.key, o.name)}
+    anywhere = {n: o.dotted for o in reversed(options) for n in (*o.also, o.key, o.name)}
     close = [known[n] for known in (here, anywhere) for n in difflib.get_close_matches(key, known, n=1)]
     meant = anywhere.get(key) or next(iter(close), None)
     hint = f"did you mean {meant!r}? " if meant else ""

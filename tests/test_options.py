@@ -13,7 +13,7 @@ from gossipnet.settings import Choice, Whole
 class Settings:
     nodes: int = option(8, "swarm.nodes", "how many", Whole(1), flag=True)
     init: str = option("same", "task.init", "first weights", Choice(("same", "own")))
-    merge_rule: str = option("mean", "merge.rule", "how", Choice(("mean",)))
+    merge_rule: str = option("mean", "merge.rule", "how", Choice(("mean",)), also=("trim",))
 
 
 OPTIONS = options_of(Settings)
@@ -50,6 +50,7 @@ def test_a_value_is_refused_in_the_words_of_the_place():
         ("merge.merge-rule", "merge.rule"),
         ("task.inti", "task.init"),
         ("inti", "task.init"),
+        ("merge.trim", "merge.rule"),  # a part of it
     ],
 )
 def test_a_wrong_name_is_answered_with_the_nearest(got, meant):
