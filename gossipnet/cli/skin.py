@@ -135,7 +135,8 @@ def _no_switch(error: click.NoSuchOption) -> str:
     close = list(error.possibilities or [])
     name = error.option_name.lstrip("-").replace("-", "_")
     takes_set = error.ctx is not None and any(p.name == "settings" for p in error.ctx.command.params)
-    close = [f"--set {o.dotted}=..." for o in options() if takes_set and name in (o.name, o.key, *o.also)] + close
+    meant = [o for o in options() if takes_set and name in (o.name, o.key, *o.also)]
+    close = [o.switch if o.flag else f"--set {o.dotted}=..." for o in meant] + close
     return f"no option {error.option_name!r}" + (f"; did you mean {close[0]!r}?" if close else "")
 
 
