@@ -51,6 +51,7 @@ WRONG = {
     "swram": "did you mean 'swarm'",
     "swarm --nodse 4": "did you mean '--nodes'",
     "swarm --port 22000": "did you mean '--set exchange.port=...'",
+    "swarm --momentum 0.9": "did you mean '--optimizer'",
     "swarm --nodes": "--nodes",
     "swarm a.toml b.toml": "unexpected extra argument",
     "swarm --json=yes": "--json",

@@ -134,9 +134,9 @@ def _no_switch(error: click.NoSuchOption) -> str:
     """A wrong --option may be near to another, or be one that only a file and --set take."""
     close = list(error.possibilities or [])
     name = error.option_name.lstrip("-").replace("-", "_")
-    takes_set = error.ctx is not None and any(p.name == "settings" for p in error.ctx.command.params)
-    meant = [o for o in options() if takes_set and name in (o.name, o.key, *o.also)]
-    close = [o.switch if o.flag else f"--set {o.dotted}=..." for o in meant] + close
+    taken = {switch for p in error.ctx.command.params for switch in p.opts} if error.ctx else set()
+    meant = [o for o in options() if "--set" in taken and name in (o.name, o.key, *o.also)]
+    close = [o.switch if o.switch in taken else f"--set {o.dotted}=..." for o in meant] + close
     return f"no option {error.option_name!r}" + (f"; did you mean {close[0]!r}?" if close else "")
 
 
