@@ -48,9 +48,9 @@ class Result:
 
     def __str__(self) -> str:
         """The table that the command line prints, and where the page is."""
-        from gossipnet.report import summary_table
+        from gossipnet.report import outcome
 
-        return f"{summary_table(self.summary)}\n{self.folder / 'report.html'}"
+        return f"{outcome(self.summary, self.folder)}\n{self.folder / 'report.html'}"
 
     @functools.cached_property
     def metrics(self) -> "Metrics":

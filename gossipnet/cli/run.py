@@ -99,9 +99,9 @@ def _run(
 
 
 def _show(summary: "Summary", folder: Path, as_json: bool) -> None:
-    from gossipnet.report import summary_table
+    from gossipnet.report import outcome
 
-    click.echo(summary.to_json() if as_json else f"{summary_table(summary)}\n{folder / 'report.html'}")
+    click.echo(summary.to_json() if as_json else f"{outcome(summary, folder)}\n{folder / 'report.html'}")
 
 
 @click.command(cls=Command, heading="Run")

@@ -45,9 +45,10 @@ def variance(shown: Sequence[Entry]) -> Chart | None:
 
 
 def learning(shown: Sequence[Entry]) -> list[Chart]:
-    """Test loss against rounds, then accuracy and loss against time and bytes, and the training loss."""
-    score, loss = accuracy(shown), _test_loss(shown)
-    charts = [loss, _training_loss(shown)]
+    """Test loss against rounds, if the top of the page has not shown it, and the training loss; then accuracy and
+    test loss against time and bytes, and the task's own metrics."""
+    score, loss = accuracy(shown), test_loss(shown)
+    charts = [loss if score else None, _training_loss(shown)]
     for base in (score, loss):
         charts += [by_time(base, shown), by_bytes(base, shown)] if base else []
     return [c for c in (*charts, *_other_metrics(shown)) if c is not None]
@@ -137,7 +138,8 @@ def constant(run: Run, name: str) -> float | None:
     return float(values[0]) if bool((values == values[0]).all()) else None
 
 
-def _test_loss(shown: Sequence[Entry]) -> Chart | None:
+def test_loss(shown: Sequence[Entry]) -> Chart | None:
+    """On test samples, as accuracy is."""
     lines = _lines(shown, lambda run: over_nodes(run, "evaluated", "loss", np.max))
     return _chart("Test loss", _HOW, lines, log_above=50.0)
 
@@ -152,7 +154,11 @@ def _other_metrics(shown: Sequence[Entry]) -> list[Chart | None]:
     names = dict.fromkeys(n for e in shown for n in e.run.metrics.names("evaluated") if n not in _KNOWN)
     about = "Mean over nodes; band: the middle half of them."
     return [
-        _chart(name, about, tuple(replace(li, curve=replace(li.curve, worst=None)) for li in _evaluated(shown, name)))
+        _chart(
+            name.replace("_", " "),
+            about,
+            tuple(replace(li, curve=replace(li.curve, worst=None)) for li in _evaluated(shown, name)),
+        )
         for name in list(names)[:4]
     ]
 

@@ -9,9 +9,10 @@ from gossipnet.errors import BadInput
 from gossipnet.report import figures, look, sections
 from gossipnet.report.labels import labels
 from gossipnet.report.markup import Markup, element
-from gossipnet.report.metrics import write_csv
-from gossipnet.report.run import Run, load_run
-from gossipnet.report.tables import ROWS, compare_table
+from gossipnet.report.metrics import Metrics, write_csv
+from gossipnet.report.run import Run, final_metrics, load_run
+from gossipnet.report.summary import Summary
+from gossipnet.report.tables import ROWS, compare_table, summary_table
 from gossipnet.report.verdict import subtitle
 
 
@@ -40,7 +41,14 @@ def write_table(run_folders: Sequence[Path], out: Path) -> None:
 def comparison(run_folders: Sequence[Path]) -> str:
     """The table of `compare_table` for these runs, each named by what sets it apart. Raises BadInput."""
     runs = [load_run(Path(folder)) for folder in run_folders]
-    return compare_table([(label, run.summary) for label, run in zip(labels(runs), runs, strict=True)])
+    named = [(label, run.summary) for label, run in zip(labels(runs), runs, strict=True)]
+    return compare_table(named, [run.final_metrics for run in runs])
+
+
+def outcome(summary: Summary, run_folder: Path) -> str:
+    """The table of `summary_table` for a run, with its test loss and the task's own metrics if they can be read."""
+    file = run_folder / "metrics.jsonl"
+    return summary_table(summary, final_metrics(Metrics.from_file(file)) if file.is_file() else None)
 
 
 def page(runs: Sequence[Run]) -> str:

@@ -65,6 +65,10 @@ class Run:
         return found
 
     @property
+    def final_metrics(self) -> dict[str, float]:
+        return final_metrics(self.metrics)
+
+    @property
     def clock(self) -> str:
         return "virtual time" if self.summary.world == "sim" else "time"
 
@@ -128,6 +132,14 @@ def refusals(metrics: Metrics) -> dict[str, int]:
     for (reason, _), number in latest.items():
         total[reason] = total.get(reason, 0) + int(number)
     return total
+
+
+def final_metrics(metrics: Metrics) -> dict[str, float]:
+    """The test loss and the task's own metrics in the end, without accuracy, each the mean over nodes."""
+    event = "finished" if "finished" in metrics.events else "evaluated"
+    names = [n for n in metrics.names(event) if n not in ("accuracy", "samples")]
+    found = {n: _latest(metrics, event, n) for n in names}
+    return {"test loss" if n == "loss" else n.replace("_", " "): float(v.mean()) for n, v in found.items() if v.size}
 
 
 def _latest(metrics: Metrics, event: str, name: str) -> NDArray[np.float64]:

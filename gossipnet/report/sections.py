@@ -27,7 +27,7 @@ MOST_PICTURES = 6  # of several runs, those drawn one by one (layers, topologies
 
 def glance(shown: Sequence[Entry]) -> Markup:
     several = len(shown) > 1
-    top = figures.accuracy(shown), figures.variance(shown)
+    top = figures.accuracy(shown) or figures.test_loss(shown), figures.variance(shown)
     pair = charts([c for c in top if c is not None])
     return join(
         (
@@ -110,6 +110,8 @@ def data(shown: Sequence[Entry]) -> Markup:
 
 def _tiles(entry: Entry) -> Markup:
     rows = [(row.name, row.read(entry.run.summary)) for row in KEY_ROWS]
+    if entry.run.summary.mean_accuracy is None:
+        rows = [(say(n), units.number(value)) for n, value in entry.run.final_metrics.items()] + rows
     tiles = (element("div", element("dt", name), element("dd", text)) for name, text in rows if text != units.DASH)
     return element("dl", *tiles, class_="tiles")
 

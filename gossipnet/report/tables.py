@@ -95,15 +95,31 @@ _COMPARED: Mapping[str, Row] = {
 }
 
 
-def compare_table(summaries: Sequence[tuple[str, Summary]]) -> str:
-    """Aligned text for the terminal, one line a run; the columns "to 80%" are rounds, "worst" is the worst node."""
-    lines = [[clean(name, 40), *(row.read(s) for row in _COMPARED.values())] for name, s in summaries]
-    return aligned([["run", *_COMPARED], *lines])
+def compare_table(
+    summaries: Sequence[tuple[str, Summary]], metrics: Sequence[Mapping[str, float]] | None = None
+) -> str:
+    """Aligned text for the terminal, one line a run; the columns "to 80%" are rounds, "worst" is the worst node.
+
+    What applies to no run is left out. `metrics` are further figures of each run, for runs without accuracy.
+    """
+    columns = {name: [row.read(s) for _, s in summaries] for name, row in _COMPARED.items()}
+    if metrics is not None and all(s.mean_accuracy is None for _, s in summaries):
+        names = dict.fromkeys(n for held in metrics for n in held)
+        columns = {n: [units.number(held.get(n)) for held in metrics] for n in names} | columns
+    kept = {name: cells for name, cells in columns.items() if set(cells) != {units.DASH}}
+    lines = [[clean(name, 40), *(cells[i] for cells in kept.values())] for i, (name, _) in enumerate(summaries)]
+    return aligned([["run", *kept], *lines])
 
 
-def summary_table(summary: Summary) -> str:
-    """Aligned text for the terminal: what one run came to, without what does not apply to it."""
-    rows = [[row.name, row.read(summary)] for row in ROWS]
+def summary_table(summary: Summary, metrics: Mapping[str, float] | None = None) -> str:
+    """Aligned text for the terminal: what one run came to, without what does not apply to it.
+
+    `metrics` are further figures, such as the test loss.
+    """
+    rows = [[name, units.number(value)] for name, value in (metrics or {}).items()]
+    scores = sum(row in (MEAN, WORST, SPREAD, MEAN_MODEL) for row in ROWS)
+    known = [[row.name, row.read(summary)] for row in ROWS]
+    rows = [*known[:scores], *rows, *known[scores:]]
     wide = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{wide}}  {text}" for name, text in rows if text not in (units.DASH, ""))
 

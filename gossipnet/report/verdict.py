@@ -36,8 +36,9 @@ def _of_one(run: Run) -> str:
     s = run.summary
     if s.mean_accuracy is None:
         loss = _test_loss(run)
-        end = ", nor a test loss" if loss is None else f"; the nodes' mean test loss is {units.number(loss)}"
-        return f"No accuracy was reported in {s.rounds:,} rounds{end}."
+        if loss is None:
+            return f"Neither accuracy nor test loss was reported in {s.rounds:,} rounds."
+        return f"The nodes' mean test loss is {units.number(loss)} after {s.rounds:,} rounds; there is no accuracy."
     so_far = "" if run.complete else " so far"
     if s.nodes == 1:
         text = f"The node reached {units.percent(s.mean_accuracy)} accuracy{so_far}"
@@ -64,7 +65,7 @@ def _of_several(named: Sequence[tuple[str, Run]]) -> str:
     if not scored and len(losses) > 1:
         (low, first), (high, last) = min(losses), max(losses)
         found = f"{units.number(low)} with {first}; highest: {units.number(high)} with {last}"
-        return f"No accuracy was reported. Lowest mean test loss: {found}."
+        return f"Lowest mean test loss: {found}. There is no accuracy."
     if len(scored) < 2:
         return "Fewer than two of the runs have reported an accuracy yet."
     scored.sort(key=lambda item: -item[0])

@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -23,6 +24,15 @@ def test_one_run_has_tiles_and_several_have_a_table(make_run: MakeRun) -> None:
     assert "<table" not in one
     assert "<table" in two
     assert "<dl" not in two
+
+
+def test_without_accuracy_the_test_loss_comes_first(make_run: MakeRun) -> None:
+    at = {"event": "finished", "round": 2, "time_s": 1.0}
+    records = [{**at, "node": n, "loss": n, "squared_error": 2 * n} for n in (1, 2)]
+    records += [{**at, "event": "evaluated", "node": n, "loss": n} for n in (1, 2)]
+    made = sections.glance(shown(make_run(parts="metrics", records=records)))
+    assert re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", made)[:2] == [("test loss", "1.5"), ("squared error", "3")]
+    assert "<h3>Test loss</h3>" in made
 
 
 def test_many_runs_are_the_lines_of_the_key_table(make_run: MakeRun) -> None:

@@ -45,6 +45,15 @@ def test_the_summary_leaves_out_what_does_not_apply() -> None:
     assert "never" not in summary_table(NOTHING)  # no accuracy is reported, so none is missed
 
 
+def test_without_accuracy_other_figures_take_its_place() -> None:
+    found = [{"test loss": 0.5, "squared error": 3263.0}, {"test loss": 0.25}]
+    head, _, *lines = compare_table([("a", NOTHING), ("b", NOTHING)], found).splitlines()
+    assert head.split() == ["run", "test", "loss", "squared", "error"]
+    assert [line.split() for line in lines] == [["a", "0.5", "3,263"], ["b", "0.25", "–"]]
+    assert "test loss" not in compare_table([("a", NOTHING), ("b", SUMMARY)], found)
+    assert "test loss  " in summary_table(SUMMARY, found[0])
+
+
 def test_names_cannot_drive_the_terminal() -> None:
     evil = "\x1b[2J\r\nroot"
     text = compare_table([(evil, SUMMARY)]) + summary_table(

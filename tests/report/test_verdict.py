@@ -33,7 +33,7 @@ def test_an_unfinished_run(make_run: MakeRun) -> None:
 def test_no_accuracy(make_run: MakeRun) -> None:
     record = {"event": "merged", "node": 0, "round": 3, "time_s": 1, "loss": 0.1}
     run = load_run(make_run(parts="metrics", records=[record]))
-    assert verdict([("mine", run)]) == "No accuracy was reported in 3 rounds, nor a test loss."
+    assert verdict([("mine", run)]) == "Neither accuracy nor test loss was reported in 3 rounds."
     assert "Fewer than two" in verdict([("a", run), ("b", run)])
 
 
@@ -43,9 +43,9 @@ def test_of_a_task_without_accuracy_the_loss_counts(make_run: MakeRun) -> None:
         return load_run(make_run(name, parts="metrics", records=records))
 
     low, high = run("low", 0.125), run("high", 2.5)
-    assert verdict([("a", low)]).endswith("; the nodes' mean test loss is 0.625.")
+    assert verdict([("a", low)]) == "The nodes' mean test loss is 0.625 after 4 rounds; there is no accuracy."
     said = verdict([("b", high), ("a", low)])
-    assert said == "No accuracy was reported. Lowest mean test loss: 0.625 with a; highest: 3 with b."
+    assert said == "Lowest mean test loss: 0.625 with a; highest: 3 with b. There is no accuracy."
 
 
 def test_two_runs_say_which_is_ahead_and_what_their_weights_kept(make_run: MakeRun) -> None:
