@@ -179,8 +179,7 @@ def _refuse_overlap_in(storage: list[tuple[str, Tensor]]) -> None:
     last = max(t.storage_offset() + sum((n - 1) * s for n, s in _dims(t)) for _, t in storage)
     taken = torch.zeros(last - first + 1, dtype=torch.bool)
     for name, tensor in storage:
-        size = [n if s else 1 for n, s in _dims(tensor)]  # an expanded dimension is the same memory again
-        part = taken.as_strided(size, tensor.stride(), tensor.storage_offset() - first)
+        part = taken.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset() - first)
         if part.any():
             raise BadInput(
                 f"{name!r} is another view (transposed, sliced) of memory that the model holds already: "
