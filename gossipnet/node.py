@@ -77,8 +77,10 @@ from gossipnet.events import (
     Trained,
     Woke,
 )
+from gossipnet.inbox import Inbox
 from gossipnet.model import Snapshot
 from gossipnet.patience import Patience
+from gossipnet.peer import Peer
 from gossipnet.topology import Neighborhood, Row
 from gossipnet.wire import Ack, Ask, Body, Bye, Chunk, Gone, Hello, Message, Offer, Pull, Reason, Refusal
 
@@ -128,25 +130,6 @@ class NodeConfig:
     evaluates: bool = True  # False: somebody else measures for the swarm
 
 
-@dataclass(slots=True)
-class Peer:
-    """What a node knows of one neighbor."""
-
-    up: bool = False  # the link is there
-    expected: bool = True  # waiting for it will end: it is up, or has not been there yet
-    session: int = 0  # 0: nothing heard yet
-    round: int = 0  # the furthest round that it is known to work on
-    merged: int = 0  # the furthest round that it is known to have merged
-    newest: int = 0  # the newest round of it that was admitted
-    awaited_from: int = 1  # in step: the first round whose model we wait for
-    last: int | None = None  # its last round, once it has said goodbye
-    foreign: bool = False  # its model has another spec
-    offered: tuple[int, float] = (0, 0.0)  # the last round offered to it, and when
-    pulled: tuple[int, float] = (0, -math.inf)  # the round that it fetches from us, and when it last asked
-    fetching: Message | None = None  # the Offer that we fetch
-    waiting: Message | None = None  # the Offer that we fetch next
-
-
 class Node:
     """One node. Feed `handle` every event; carry out every action that it returns; feed Woke at `deadline`."""
 
@@ -163,7 +146,7 @@ class Node:
         self.refused: Counter[Reason] = Counter()
         self.dropped_sends = 0
         self.patience = Patience()
-        self._inbox: dict[tuple[int, int], Snapshot] = {}
+        self._inbox = Inbox(config.quorum is None, config.depth, config.max_age)
         self._own: dict[int, Snapshot] = {}
         self._loss = 0.0
         self._members: tuple[Member, ...] = ()
@@ -278,7 +261,7 @@ class Node:
         following = self.merged + 1
         if not self.in_step:
             return following
-        ahead = [p.round for p in map(self.peers.__getitem__, self._sources()) if p.up and self._reachable(p)]
+        ahead = [p.round for p in map(self.peers.__getitem__, self._sources()) if p.up and p.reachable(self.round)]
         # A source may be `depth` rounds past our last Ack by right. And the nearest counts, not the furthest: one
         # neighbor that lies about its round moves nobody.
         return min(ahead) if ahead and min(ahead) > self.merged + self.config.depth else following
@@ -303,10 +286,7 @@ class Node:
     def _merge_if_ready(self) -> None:
         if self.phase is not Phase.WAITING or not self._enough():
             return
-        weights = dict(self._row().weights)
-        self._members = tuple(
-            Member(peer, weights[peer], self._inbox.pop(key)) for peer, key in sorted(self._arrived().items())
-        )
+        self._members = self._inbox.take(self._row().weights, self.round)
         self._wait_s = self._now - self._since
         if not self._members:
             self._round_done({})
@@ -315,26 +295,18 @@ class Node:
         own_weight = max(0.0, 1.0 - math.fsum(m.weight for m in self._members))
         self._out.append(Merge(self.round, own_weight, self.age, self._members))
 
-    def _arrived(self) -> dict[int, tuple[int, int]]:
-        """The sources of this round whose model is here, and its key in the inbox."""
-        keys = {peer: (peer, self.round if self.in_step else 0) for peer, _ in self._row().weights}
-        return {peer: key for peer, key in keys.items() if key in self._inbox}
-
     def _missing(self) -> list[int]:
         """The sources of this round that we wait for."""
-        arrived = self._arrived()
-        return [
-            p
-            for p, _ in self._row().weights
-            if p not in arrived and self._reachable(self.peers[p]) and (not self.in_step or self._keeps_step(p))
-        ]
+        absent = [p for p, _ in self._row().weights if not self._inbox.has(p, self.round)]
+        return [p for p in absent if self._keeps_step(p) or (not self.in_step and self.peers[p].reachable(self.round))]
 
     def _enough(self) -> bool:
         missing = self._missing()
         if self.in_step or not missing:
             return not missing
         quorum = self.config.quorum or 0
-        return len(self._arrived()) >= quorum or self._patience_over(missing)
+        arrived = sum(self._inbox.has(p, self.round) for p, _ in self._row().weights)
+        return arrived >= quorum or self._patience_over(missing)
 
     def _patience_over(self, missing: list[int]) -> bool:
         until = self._patient_until(missing)
@@ -366,7 +338,7 @@ class Node:
             },
         )
         self._members = ()
-        self._forget_round()
+        self._inbox.forget_rounds(self.merged)
         if self.merged == self.config.rounds:
             self._say_goodbye()
         else:
@@ -377,10 +349,6 @@ class Node:
             self._out.append(Evaluate(self.merged, final=False))
         else:
             self._next_round()
-
-    def _forget_round(self) -> None:
-        if self.in_step:
-            self._inbox = {key: s for key, s in self._inbox.items() if key[1] > self.merged}
 
     def _acknowledge(self) -> None:
         """Tell the sources that will not hear it from our next offer."""
@@ -471,11 +439,9 @@ class Node:
             case Chunk():
                 self._refuse(Reason.UNEXPECTED, sender)  # those that we fetch never come here
             case Ack():
-                peer.merged = max(peer.merged, body.round)
                 self._works_on(peer, body.round + 1)
             case Bye():
-                peer.last = body.round
-                peer.merged = max(peer.merged, body.round)
+                peer.said_goodbye(body.round)
 
     def _hello(self, sender: int, peer: Peer, hello: Hello) -> None:
         if hello.digest != self.config.digest:
@@ -501,13 +467,9 @@ class Node:
             )
 
     def _works_on(self, peer: Peer, round: int, trained: bool = False) -> None:
-        """The peer works on `round`, and has perhaps trained it: it has merged the one before, and keeps `depth`
-        models. For one that it has no longer we do not wait."""
-        peer.round = max(peer.round, round)
-        peer.merged = max(peer.merged, round - 1)
-        oldest = round - self.config.depth + trained
-        if oldest > self.round:
-            peer.awaited_from = max(peer.awaited_from, oldest)
+        """The peer works on `round`, and has perhaps trained it: it keeps the last `depth` models."""
+        peer.works_on(round)
+        peer.keeps_from(round - self.config.depth + trained, self.round)
 
     def _offered(self, message: Message, peer: Peer, offer: Offer, snapshot: Snapshot | Refusal | None) -> None:
         reason = self._fault(message.sender, peer, offer)
@@ -526,7 +488,7 @@ class Node:
 
     def _admit(self, sender: int, peer: Peer, offer: Offer, snapshot: Snapshot) -> None:
         peer.newest = max(peer.newest, offer.round)
-        self._inbox[sender, offer.round if self.in_step else 0] = snapshot
+        self._inbox.put(sender, snapshot)
         waited = self.phase in (Phase.WAITING, Phase.MERGING, Phase.EVALUATING)
         self.patience.observe(sender, self._now - self._since if waited else 0.0)
 
@@ -555,30 +517,9 @@ class Node:
     def _fault(self, sender: int, peer: Peer, offer: Offer) -> Reason | None:
         if offer.digest != self.config.digest or peer.foreign:
             return Reason.SPEC
-        if offer.round < 1:
-            return Reason.STALE
-        if all(sender != p for p, _ in self.neighborhood.at(offer.round).weights):
+        if all(sender != p for p, _ in self.neighborhood.at(max(1, offer.round)).weights):
             return Reason.UNEXPECTED
-        return self._fault_in_step(sender, offer) if self.in_step else self._fault_newest(peer, offer)
-
-    def _fault_in_step(self, sender: int, offer: Offer) -> Reason | None:
-        if offer.round <= self.merged or offer.round < self.round:
-            return Reason.STALE
-        if offer.round >= max(self.merged + 1, self.round) + self.config.depth:
-            return Reason.AHEAD
-        if (sender, offer.round) in self._inbox or self._is_member(sender, offer.round):
-            return Reason.DUPLICATE
-        return None
-
-    def _is_member(self, sender: int, round: int) -> bool:
-        return any(m.peer == sender and m.snapshot.round == round for m in self._members)
-
-    def _fault_newest(self, peer: Peer, offer: Offer) -> Reason | None:
-        if offer.round <= peer.newest:
-            return Reason.DUPLICATE if offer.round == peer.newest else Reason.STALE
-        if self.config.max_age and offer.round < self.round - self.config.max_age:
-            return Reason.STALE
-        return None
+        return self._inbox.fault(sender, offer.round, peer.newest, self.round, self.merged, self._members)
 
     def _asked(self, sender: int, round: int) -> None:
         self._greet(sender)  # it may want our model, or only to know how far we are
@@ -601,10 +542,7 @@ class Node:
         peer = self._peer(event.peer)
         if peer.up:
             return
-        peer.up = True
-        if not peer.expected:  # it was down: take it up from the later of our two rounds
-            peer.expected = True
-            peer.awaited_from = max(peer.awaited_from, self.round, peer.round)
+        peer.came_up(self.round)
         self._report("peer_up", {"peer": event.peer})
         self._greet(event.peer)
         newest = self.round if self.in_step else max(self._own, default=0)
@@ -617,20 +555,14 @@ class Node:
         peer = self._peer(event.peer)
         if peer.up:
             self._report("peer_down", {"peer": event.peer})
-        peer.up = peer.expected = False
-        peer.offered = (0, 0.0)
-        peer.fetching = peer.waiting = None  # what has come of it is kept by the driver, should it be offered again
+        peer.went_down()
         self._progress()
 
     def _new_session(self, sender: int, peer: Peer, session: int) -> None:
-        """The peer's process was started (again): what we knew of it is void."""
         if peer.session:
-            self._inbox = {key: s for key, s in self._inbox.items() if key[0] != sender}
-            peer.round = peer.merged = peer.newest = 0
-            peer.awaited_from = max(1, self.round)
-            peer.last, peer.foreign = None, False
-            peer.fetching = peer.waiting = None
+            self._inbox.forget_peer(sender)
             self._out.append(Cancel(sender))
+            peer.started_again(session, self.round)
         peer.session = session
 
     def _send_dropped(self, event: SendDropped) -> None:
@@ -689,14 +621,9 @@ class Node:
     def _sources(self) -> list[int]:
         return sorted({p for row in self.neighborhood.rows for p, _ in row.weights})
 
-    def _reachable(self, peer: Peer) -> bool:
-        """A model of it may still come."""
-        return peer.expected and not peer.foreign and (peer.last is None or peer.last >= self.round)
-
     def _keeps_step(self, number: int) -> bool:
         """In step, we wait for this peer in this round."""
-        peer = self.peers[number]
-        return self._reachable(peer) and peer.awaited_from <= self.round
+        return self.in_step and self.peers[number].keeps_step(self.round)
 
     def _peer(self, number: int) -> Peer:
         if number not in self.peers:

@@ -1,0 +1,80 @@
+"""The models that have come in and are not merged yet, and which may come in at all.
+
+In step the inbox is keyed (peer, round) and takes `depth` rounds, from the first that is not merged on. Otherwise it
+holds the newest model of each peer. Either way it is bounded: peers x depth, or one per peer.
+"""
+
+from collections.abc import Iterable
+
+from gossipnet.events import Member
+from gossipnet.model import Snapshot
+from gossipnet.wire import Reason
+
+
+class Inbox:
+    """`in_step`, `depth` and `max_age` are those of the node's configuration."""
+
+    def __init__(self, in_step: bool, depth: int, max_age: int) -> None:
+        self._in_step, self._depth, self._max_age = in_step, depth, max_age
+        self._held: dict[tuple[int, int], Snapshot] = {}
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def fault(
+        self, peer: int, round: int, newest: int, current: int, merged: int, members: Iterable[Member]
+    ) -> Reason | None:
+        """Why a model of that peer and round may not come in; None if it may.
+
+        `newest` is the last round of the peer that was let in, `current` the round we work on, `merged` the last that
+        is done, `members` what is being merged at this moment.
+        """
+        if round < 1:
+            return Reason.STALE
+        if self._in_step:
+            return self._fault_in_step(peer, round, current, merged, members)
+        if round <= newest:
+            return Reason.DUPLICATE if round == newest else Reason.STALE
+        too_old = self._max_age and round < current - self._max_age
+        return Reason.STALE if too_old else None
+
+    def _fault_in_step(
+        self, peer: int, round: int, current: int, merged: int, members: Iterable[Member]
+    ) -> Reason | None:
+        first = max(merged + 1, current)
+        if round <= merged or round < current:
+            return Reason.STALE
+        if round >= first + self._depth:
+            return Reason.AHEAD
+        merging = any(m.peer == peer and m.snapshot.round == round for m in members)
+        return Reason.DUPLICATE if merging or (peer, round) in self._held else None
+
+    def put(self, peer: int, snapshot: Snapshot) -> None:
+        """Hold a model that has no fault."""
+        self._held[self._key(peer, snapshot.round)] = snapshot
+
+    def has(self, peer: int, round: int) -> bool:
+        """There is a model of that peer to merge in that round."""
+        return self._key(peer, round) in self._held
+
+    def take(self, weights: Iterable[tuple[int, float]], round: int) -> tuple[Member, ...]:
+        """The models to merge in that round, in the order of peers; they are not held any longer."""
+        return tuple(
+            Member(peer, weight, self._held.pop(self._key(peer, round)))
+            for peer, weight in weights
+            if self.has(peer, round)
+        )
+
+    def forget_rounds(self, merged: int) -> None:
+        """Nothing of a round that is done will be merged any more."""
+        if self._in_step:
+            self._held = {key: s for key, s in self._held.items() if key[1] > merged}
+
+    def forget_peer(self, peer: int) -> None:
+        self._held = {key: s for key, s in self._held.items() if key[0] != peer}
+
+    def clear(self) -> None:
+        self._held.clear()
+
+    def _key(self, peer: int, round: int) -> tuple[int, int]:
+        return peer, round if self._in_step else 0

@@ -1,0 +1,69 @@
+"""What a node knows of one neighbor."""
+
+import math
+from dataclasses import dataclass
+
+from gossipnet.wire import Message
+
+
+@dataclass(slots=True)
+class Peer:
+    """One neighbor, as its messages and its link have shown it."""
+
+    up: bool = False  # the link is there
+    expected: bool = True  # waiting for it will end: it is up, or has not been there yet
+    session: int = 0  # 0: nothing heard yet
+    round: int = 0  # the furthest round that it is known to work on
+    merged: int = 0  # the furthest round that it is known to have merged
+    newest: int = 0  # the newest round of it that was admitted
+    awaited_from: int = 1  # in step: the first round whose model we wait for
+    last: int | None = None  # its last round, once it has said goodbye
+    foreign: bool = False  # its model has another spec
+    offered: tuple[int, float] = (0, 0.0)  # the last round offered to it, and when
+    pulled: tuple[int, float] = (0, -math.inf)  # the round that it fetches from us, and when it last asked
+    fetching: Message | None = None  # the Offer that we fetch
+    waiting: Message | None = None  # the Offer that we fetch next
+
+    def reachable(self, round: int) -> bool:
+        """A model of that round may still come."""
+        return self.expected and not self.foreign and (self.last is None or self.last >= round)
+
+    def keeps_step(self, round: int) -> bool:
+        """In step, it is waited for in that round."""
+        return self.reachable(round) and self.awaited_from <= round
+
+    def came_up(self, round: int) -> None:
+        """The link is there, while we work on `round`. After an absence we go on from the later of our two rounds."""
+        self.up = True
+        if not self.expected:
+            self.expected = True
+            self.awaited_from = max(self.awaited_from, round, self.round)
+
+    def went_down(self) -> None:
+        """The link is gone. What has come of a fetch is kept by the driver, should that model be offered again."""
+        self.up = self.expected = False
+        self.offered = (0, 0.0)
+        self.fetching = self.waiting = None
+
+    def started_again(self, session: int, round: int) -> None:
+        """Its process is another one: what was known of the last is void. We work on `round`."""
+        self.session = session
+        self.round = self.merged = self.newest = 0
+        self.awaited_from = max(1, round)
+        self.last, self.foreign = None, False
+        self.fetching = self.waiting = None
+
+    def works_on(self, round: int) -> None:
+        """It has merged the round before that one."""
+        self.round = max(self.round, round)
+        self.merged = max(self.merged, round - 1)
+
+    def keeps_from(self, oldest: int, round: int) -> None:
+        """It keeps no model older than `oldest`. We work on `round`, and wait for none that it has not."""
+        if oldest > round:
+            self.awaited_from = max(self.awaited_from, oldest)
+
+    def said_goodbye(self, round: int) -> None:
+        """That round was its last."""
+        self.last = round
+        self.merged = max(self.merged, round)
