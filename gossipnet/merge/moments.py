@@ -35,7 +35,7 @@ class Moments:
 
     def _sums(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         total = rows.sum(1, keepdim=True)
-        centred = torch.sub(rows, total, alpha=1 / rows.shape[1], out=self._scratch("centred", *rows.shape))
+        centred = torch.sub(rows, total, alpha=1 / rows.shape[1], out=self._scratch("rows", *rows.shape))
         return total, centred.mul_(centred).sum(1, keepdim=True)  # not square_, which vmap does not know
 
     def result(self) -> tuple[Tensor, Tensor]:
