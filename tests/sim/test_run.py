@@ -37,6 +37,10 @@ def lines(folder, event=None):
     return [line for line in found if event in (None, line["event"])]
 
 
+def words_of(folder):
+    return (folder / "report.html").read_text().replace("_", " ").lower()
+
+
 def first_model(experiment=SMALL, stream=SWARM):
     torch.manual_seed(seed_of(experiment.seed, stream, "init"))
     module = make_model(experiment.model, TASK)
@@ -136,7 +140,7 @@ for i, text in enumerate(sys.argv[2:]):
 
 
 def test_the_same_seed_is_the_same_run_to_the_byte(tmp_path):
-    """In this process and in others with other hash seeds; no wall time, path or pid is in the reports."""
+    """In this process, whose hash seed is random, and in two others; no wall time, path or pid is in the reports."""
     in_step = SMALL.replace(
         nodes=6, topology="regular:d=3", partition="dirichlet:alpha=0.5", init="own", validation=0.2
     )
@@ -146,12 +150,12 @@ def test_the_same_seed_is_the_same_run_to_the_byte(tmp_path):
             [sys.executable, "-c", RUN, str(tmp_path / seed), *(e.to_toml() for e in experiments)],
             env={**os.environ, "PYTHONHASHSEED": seed},
         )
-        for seed in "012"
+        for seed in "01"
     ]
     here = [simulate(tmp_path / "here" / str(i), e) for i, e in enumerate(experiments)]
-    assert [other.wait() for other in others] == [0, 0, 0]
+    assert [other.wait() for other in others] == [0, 0]
     for i, result in enumerate(here):
-        for seed in "012":
+        for seed in "01":
             there = tmp_path / seed / str(i)
             assert (there / "metrics.jsonl").read_bytes() == (result.folder / "metrics.jsonl").read_bytes()
             assert json.loads((there / "summary.json").read_text())["digests"] == result.summary.digests
@@ -240,7 +244,7 @@ def test_when_all_fail_the_run_has_failed(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"push_bytes": 100}, "more than exchange.push_bytes=100"),
+        ({"model": "lenet5"}, "takes images"),
         ({"nodes": 91}, "90 samples cannot be split over 91 nodes"),
         ({"train": "stacked"}, "'stacked' is not available yet"),
     ],
@@ -307,7 +311,7 @@ def test_validation_is_reported_where_nodes_are_evaluated(tmp_path):
     found = lines(result.folder, "evaluated") + lines(result.folder, "finished")
     assert len(found) == 4 * 3 + 4
     assert all(0 <= li["validation_accuracy"] <= 1 and math.isfinite(li["validation_loss"]) for li in found)
-    assert "validation_accuracy" in (result.folder / "report.html").read_text()
+    assert "validation accuracy" in words_of(result.folder)
 
 
 def test_momentum_reset_by_merges_is_another_run(tmp_path):
@@ -334,6 +338,5 @@ def test_regression_has_no_accuracy_anywhere(tmp_path):
     finished = lines(result.folder, "finished")
     assert max(li["squared_error"] for li in finished) < 0.05
     assert {"loss", "squared_error", "absolute_error", "samples"} <= finished[0].keys()
-    page = (result.folder / "report.html").read_text()
-    assert "Test loss" in page
-    assert "squared_error" in page
+    assert "test loss" in words_of(result.folder)
+    assert "squared error" in words_of(result.folder)

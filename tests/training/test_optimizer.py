@@ -70,7 +70,7 @@ MODULES = {
 
 
 @pytest.mark.parametrize("make", MODULES.values(), ids=MODULES.keys())
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(
     momentum=st.sampled_from([0.0, 0.5, 0.9]),
     weight_decay=st.sampled_from([0.0, 1e-4, 0.3]),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gossipnet.errors import BadInput
 from gossipnet.training.schedule import make_schedule, schedules
 
-ROUNDS = st.integers(1, 300)
+ROUNDS = st.integers(1, 60)
 
 
 def course(text, rounds):
