@@ -508,6 +508,20 @@ def test_a_wrong_chunk_is_refused_and_changes_nothing(
     assert torch.equal(model.storage, vector)
 
 
+def test_what_is_here_is_not_written_again() -> None:
+    """Not even with other numbers under a sound checksum."""
+    vector, offer, fetches = numbers(600), offered(numbers(600)), fetches_for(600)
+    (pull,) = fetches.begin(offer, 0.0)
+    first, *rest = served(pack(vector, FLOAT32), offer, pull)
+    other = served(pack(vector + 1, FLOAT32), offer, pull)[0]
+    fetches.chunk(*first, 0.0)
+    for again in (first, other):
+        assert reason(fetches.chunk(*again, 0.0)[2]) is Reason.DUPLICATE
+    for chunk in rest:
+        _, _, model = fetches.chunk(*chunk, 0.0)
+    assert torch.equal(model.storage, vector)
+
+
 def test_the_parts_must_make_up_the_whole_that_was_offered() -> None:
     """Each chunk is sound, but they are not of one model: as if the sender had packed it anew meanwhile."""
     vector, other = numbers(600), numbers(600) + 1
