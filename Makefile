@@ -6,7 +6,7 @@ ROUNDS ?= 20
 
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: install demo test test-slow fuzz lint format bench clean
+.PHONY: install demo pictures test test-slow fuzz lint format bench clean
 
 install: $(INSTALLED)
 
@@ -24,6 +24,10 @@ demo: $(INSTALLED)
 	    --name demo-$$merge --out runs/demo/$$merge --overwrite || exit $$?; \
 	done
 	@$(BIN)/gossipnet report runs/demo/average runs/demo/variance-corrected --out runs/demo/report.html
+
+# The pictures of README and docs; needs Chromium or Chrome.
+pictures: demo
+	$(BIN)/python bench/pictures.py
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -m "not slow"
