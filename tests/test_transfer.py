@@ -549,7 +549,7 @@ def test_nan_in_chunks_is_refused_once_the_model_is_whole(name: str) -> None:
 
 
 @given(st.data())
-@hostile
+@settings(max_examples=max(100, settings().max_examples))
 def test_no_sequence_of_chunks_raises_or_takes_memory(drawn: st.DataObject) -> None:
     fetches, offer = fetches_for(600), offered(numbers(600))
     fetches.begin(offer, 0.0)
