@@ -40,7 +40,6 @@ PICKLES = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "she
 UNPICKLING = {"torch.load", "torch.save", "torch.jit.load", "torch.multiprocessing", "torch.package"}
 NUMPY_STREAMS = {"Generator", "BitGenerator", "SeedSequence", "PCG64", "default_rng"}
 TORCH_DRAWS = "rand randn randint randperm normal bernoulli multinomial rand_like randn_like randint_like poisson"
-OPEN = ["live/driver.py"]  # makes its own zmq.Poller
 IMPORTERS = {"import_module", "importlib.import_module", "__import__"}
 BY_NAME = {"settings.py"}  # imports the registry that an option names, when a value of it is checked
 
@@ -156,15 +155,9 @@ def test_every_file_has_a_ring() -> None:
     assert {part_of(file) for file in FILES} - set(RING_OF) == set()
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if part_of(file) in RING_OF and file not in OPEN])
+@pytest.mark.parametrize("file", [file for file in FILES if part_of(file) in RING_OF])
 def test_import_rule(file: str) -> None:
     assert faults(file, (PACKAGE / file).read_text()) == []
-
-
-@pytest.mark.parametrize("file", OPEN)
-def test_what_is_still_open(file: str) -> None:
-    """Take a file off the list as soon as this fails."""
-    assert faults(file, (PACKAGE / file).read_text()) != []
 
 
 def test_all_that_was_forbidden_was_looked_for() -> None:

@@ -504,7 +504,7 @@ def test_what_is_being_fetched_from_us_is_kept_and_then_nothing_new_is_offered()
     assert [a for a in story.train() if isinstance(a, Send)] == []  # both places are taken
     assert isinstance(story.tell(1, Pull(1, 4, 4, 1024))[0], Serve)
     assert story.tell(1, Pull(3, 0, 4, 1024))[0].message.body == Gone(3)
-    story.now = 60.0  # whoever fetched has stopped
+    story.now = 200.0  # whoever fetched has stopped
     offered = {a.message.body.round for a in story.train() if isinstance(a, Send)}
     assert offered == {story.node.merged}
 

@@ -14,8 +14,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import zmq
-
 from gossipnet.codec import Codec
 from gossipnet.events import (
     Action,
@@ -38,7 +36,7 @@ from gossipnet.events import (
     Train,
     Woke,
 )
-from gossipnet.live.zeromq import Arrival, Transport
+from gossipnet.live.zeromq import READABLE, Arrival, Poller, Transport
 from gossipnet.model import ModelSpec
 from gossipnet.node import Node
 from gossipnet.transfer import Fetches, Parcel, admit, check, checksum, slice_of
@@ -134,10 +132,10 @@ class Driver(threading.Thread):
             self.actions.put(None)
 
     def _drive(self) -> None:
-        self._poller = zmq.Poller()
-        self._poller.register(self._waker, zmq.POLLIN)
+        self._poller = Poller()
+        self._poller.register(self._waker, READABLE)
         if self._outlet.fileno() is not None:
-            self._poller.register(self._outlet.fileno(), zmq.POLLIN)
+            self._poller.register(self._outlet.fileno(), READABLE)
         self._transport.register(self._poller)
         self._handle(Started())
         while not self._done:

@@ -39,6 +39,9 @@ HEARTBEAT_TIMEOUT_MS = 5_000  # well above what a saturated machine delays libzm
 RECONNECT_MS, RECONNECT_MOST_MS = 50, 2_000
 LINGER_MS = 1_000  # for the last goodbye; a dead neighbor holds us no longer
 
+Poller = zmq.Poller  # waits for sockets and plain descriptors alike
+READABLE = zmq.POLLIN
+
 _UP = zmq.EVENT_HANDSHAKE_SUCCEEDED
 _DOWN = zmq.EVENT_DISCONNECTED
 
