@@ -25,8 +25,12 @@ class Peer:
     waiting: Message | None = None  # the Offer that we fetch next
 
     def reachable(self, round: int) -> bool:
-        """A model of that round may still come."""
-        return self.expected and not self.foreign and (self.last is None or self.last >= round)
+        """A model of that round may still come.
+
+        None will of a foreign peer; but until our link to it is up, it has not heard so from us, and that is awaited.
+        """
+        foreign = self.foreign and self.up
+        return self.expected and not foreign and (self.last is None or self.last >= round)
 
     def keeps_step(self, round: int) -> bool:
         """In step, it is waited for in that round."""

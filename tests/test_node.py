@@ -550,6 +550,26 @@ def test_a_spec_mismatch_at_the_start_ends_both_sides_after_both_hellos(hello_fi
     assert "\n" not in actions[-1].error
 
 
+def test_a_spec_mismatch_is_waited_out_until_the_other_side_has_heard_of_it() -> None:
+    """A node that went on alone could be at its end before its link is up: nobody would ever tell the operator."""
+    node = Node(make_topology("path", n=2).neighborhood(0), NodeConfig(rounds=2, local_steps=1, digest=DIGEST))
+    node.handle(Started(), 0.0)
+    node.handle(Received(Message(1, 0, 1, Hello(1, b"otherone"))), 0.0)
+    assert kinds(node.handle(Trained(snapshot(1), 1, 0.5), 0.0)) == []
+    actions = node.handle(PeerUp(1), 0.0)
+    assert kinds(actions)[-2:] == ["Send", "Finish"]
+    assert actions[-1].bad_input
+
+
+def test_a_spec_mismatch_of_a_node_that_is_gone_holds_up_nobody() -> None:
+    node = Node(make_topology("path", n=2).neighborhood(0), NodeConfig(rounds=2, local_steps=1, digest=DIGEST))
+    node.handle(Started(), 0.0)
+    node.handle(Received(Message(1, 0, 1, Hello(1, b"otherone"))), 0.0)
+    node.handle(Trained(snapshot(1), 1, 0.5), 0.0)
+    node.handle(PeerDown(1), 0.0)
+    assert node.round == 2
+
+
 def test_a_spec_mismatch_later_is_only_a_refusal() -> None:
     story = Story()
     story.train()

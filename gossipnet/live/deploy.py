@@ -19,10 +19,11 @@ import torch
 
 from gossipnet.errors import BadInput
 from gossipnet.live.driver import Place
+from gossipnet.live.launch import check_port
 from gossipnet.live.process import Materials
 from gossipnet.live.run import run_node
 from gossipnet.report.log import NodeResult, RunLog, Sample, Times
-from gossipnet.run_folder import claim, default_folder
+from gossipnet.run_folder import claim, default_folder, discard
 from gossipnet.topology import Neighborhood, make_topology
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ class FolderOutlet:
             case "evaluated" | "finished":
                 shown = (f"{k} {v:.4f}" for k, v in numbers.items() if isinstance(v, float))
                 return f"{event} after round {round}: {', '.join(shown)}"
+            case "spec_mismatch":
+                return f"node {numbers['peer']} runs a model of another shape: nothing of it is merged"
             case "peer_up" | "peer_down":
                 return f"node {numbers['peer']} is {event.removeprefix('peer_')}"
             case "refused":
@@ -98,7 +101,7 @@ def run_node_command(experiment: "Experiment", node: int, out: Path | None, inse
     ).neighborhood(node)
     materials = Materials(experiment.to_toml())
     folder = out or default_folder(f"{experiment.name}-node{node}")
-    claim(folder, overwrite=False, config=experiment.to_toml())
+    made = claim(folder, overwrite=False, config=experiment.to_toml())
     log = RunLog(folder, [], experiment.tensorboard)
     outlet = FolderOutlet(node, experiment.rounds, log, experiment.seconds)
     epoch = time.monotonic()
@@ -107,18 +110,15 @@ def run_node_command(experiment: "Experiment", node: int, out: Path | None, inse
     torch.set_num_threads(1)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, outlet.interrupt)
-    result = run_node(
-        experiment,
-        place,
-        neighborhood,
-        materials.task,
-        materials.parts[node],
-        folder,
-        outlet,
-    )
-    _write_summary(log, experiment, result, outlet, time.monotonic() - epoch)
+    try:
+        result = run_node(experiment, place, neighborhood, materials.task, materials.parts[node], folder, outlet)
+        _write_summary(log, experiment, result, outlet, time.monotonic() - epoch)
+        status = _status(result, outlet)
+    except BadInput:
+        discard(made)
+        raise
     print(folder / "report.html")
-    return _status(result, outlet)
+    return status
 
 
 def _status(result: NodeResult, outlet: FolderOutlet) -> int:
@@ -159,14 +159,17 @@ def addresses(experiment: "Experiment") -> list[str]:
 def listening(endpoint: str, insecure: bool) -> str:
     """The endpoint, if it is safe to listen on: there are no keys yet, so only this machine's own addresses are.
 
-    Raises BadInput for any other, unless `insecure`.
+    Raises BadInput for any other, unless `insecure`, and for a port that is taken: before the data is loaded.
     """
-    if insecure or endpoint.startswith("ipc://") or _is_loopback(endpoint):
-        return endpoint
-    raise BadInput(
-        f"{endpoint} is open to other machines and nothing is encrypted or checked yet: anybody there could send "
-        "models; use a loopback address, a tunnel to one, or --insecure in a network you trust"
-    )
+    if not (insecure or endpoint.startswith("ipc://") or _is_loopback(endpoint)):
+        raise BadInput(
+            f"{endpoint} is open to other machines and nothing is encrypted or checked yet: anybody there could send "
+            "models; use a loopback address, a tunnel to one, or --insecure in a network you trust"
+        )
+    host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
+    if endpoint.startswith("tcp://") and port.isdecimal():
+        check_port("" if host == "*" else host, int(port))
+    return endpoint
 
 
 def _is_loopback(endpoint: str) -> bool:

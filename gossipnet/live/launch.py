@@ -320,15 +320,18 @@ def _addresses(experiment: "Experiment") -> Addresses:
     nodes = range(experiment.nodes)
     if experiment.transport == "tcp":
         for node in nodes:
-            _check_port(experiment.host, experiment.port + node)
+            check_port(experiment.host, experiment.port + node)
         return Addresses([f"tcp://{experiment.host}:{experiment.port + node}" for node in nodes])
     scratch = Path(tempfile.mkdtemp(prefix="gossipnet-"))  # mode 0700: nobody else connects
     return Addresses([f"ipc://{scratch}/{node}" for node in nodes], scratch)
 
 
-def _check_port(host: str, port: int) -> None:
+def check_port(host: str, port: int) -> None:
+    """Raise BadInput if nobody could listen there now. An empty host is every address of this machine."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host.strip("[]") or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)

@@ -50,7 +50,9 @@ def test_twice_the_same_seed_twice_the_same_bits(tmp_path):
     assert first.digests == second.digests != other.digests
 
 
-@pytest.mark.parametrize("quorum", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "quorum", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)]
+)
 def test_free_running_nodes_learn(tmp_path, quorum):
     run = live(BASE.replace(quorum=quorum, rounds=30, local_steps=10, init="same", lr=0.1), tmp_path / "run")
     assert run.summary["left"] == []
