@@ -87,7 +87,10 @@ def agreement(shown: Sequence[Entry]) -> list[Chart]:
     kept = "Weight variance after a merge against the mean of what went in; 1 keeps it, less shrinks the weights."
     charts = (
         _chart(
-            "Consensus distance", "How far the models lie apart: sqrt of mean |x − mean|².", distance, log_above=30.0
+            "Consensus distance",
+            "How far the models lie apart: root of the mean squared distance to their mean.",
+            distance,
+            log_above=30.0,
         ),
         _ratios("Variance through one merge", kept, merges),
     )

@@ -31,7 +31,7 @@ def draw_split(split: Split, title: str = "Samples of each class on each node") 
         class_="heat",
         role="img",
         viewBox=f"0 0 {round(width)} {round(height)}",
-        style=f"max-width:{round(width)}px",
+        style=f"max-width:{round(width)}px;min-width:{min(round(width), 560)}px",
     )
     box = element("div", drawn, class_="wide", role="region", aria_label=title, tabindex=0)
     return element("figure", element("figcaption", element("h3", title), element("p", about)), box, class_="plot full")

@@ -85,7 +85,7 @@ svg.chart:focus-visible, .wide:focus-visible { outline: 2px solid var(--accent);
 .heat .ground { fill: var(--ground) } .cells rect { fill: var(--heat) }
 .heat .cells text { font-size: 11px } .heat .full { fill: var(--heat-ink) }
  .totals rect { fill: var(--soft) } .heat text { font-size: 12px }
-.wide { overflow-x: auto } .wide > svg { display: block; margin-top: 8px; width: 100%; min-width: 560px; height: auto }
+.wide { overflow-x: auto } .wide > svg { display: block; margin-top: 8px; width: 100%; height: auto }
 .wide.table { margin: 16px 0; width: fit-content; max-width: 100% }
 table { border-collapse: collapse; font-size: 14px }
 th, td { padding: 6px 14px; text-align: right; border-top: 1px solid var(--rule); vertical-align: top }
@@ -93,19 +93,17 @@ thead th { border-top: 0; font-weight: 600; vertical-align: bottom } tbody th { 
 th:first-child { text-align: left } tbody th { min-width: 12.5em }
 thead th:not(:first-child) { min-width: 6.5em }
 th, td { overflow-wrap: normal } td { font-variant-numeric: tabular-nums } td.best { font-weight: 700 }
-.settings { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 250px), 1fr)); gap: 16px 28px }
+.settings { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 250px), 1fr)); gap: 16px 28px;
+  margin-top: 18px }
 .settings dl { display: grid; grid-template-columns: auto 1fr; gap: 2px 14px; margin: 4px 0 0; font-size: 13.5px }
 .settings dt { color: var(--soft) } .settings dd { margin: 0 }
 details { margin: 12px 0 } summary { cursor: pointer }
 footer { margin-top: 40px; padding-bottom: 32px }
-@media (min-width: 920px) { .grid > figure:last-child:nth-child(odd) { grid-column: 1 / -1; display: grid;
-  grid-template: auto 1fr / 1fr 560px; column-gap: 24px }
-  .grid > figure:last-child:nth-child(odd) > .legend { align-self: start }
-  .grid > figure:last-child:nth-child(odd) > svg { grid-area: 1 / 2 / 3 / 3; margin: 0 auto } }
 @media (max-width: 620px) { header, main, footer { padding-left: 12px; padding-right: 12px }
   figure.plot { padding: 12px 10px 8px } .chart text { font-size: 17px } .verdict { font-size: 16px }
   th, td { padding: 6px 7px } table { font-size: 13px } tbody th { min-width: 6.2em }
-  thead th { overflow-wrap: anywhere } thead th:not(:first-child) { min-width: 8em }
+  thead th { overflow-wrap: anywhere } thead th:not(:first-child) { min-width: 7.6em }
+  th:first-child { position: sticky; left: 0; background: var(--panel) }
   .tiles { grid-template-columns: repeat(auto-fit, minmax(104px, 1fr)) } }
 @media print { body { background: #fff; font-size: 11pt; print-color-adjust: exact; -webkit-print-color-adjust: exact }
   nav, .read, .hair { display: none } figure, tr, .tiles div { break-inside: avoid } h2 { break-after: avoid } }

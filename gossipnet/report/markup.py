@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 _EMPTY = frozenset(("br", "circle", "line", "link", "meta", "path", "rect"))
 _BIDI = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_LONGEST_ATTRIBUTE = 1 << 20  # a path through thousands of points, which a shorter limit would cut off
 NO_BREAK = "\u00a0"
 
 
@@ -25,9 +26,9 @@ def clean(text: object, limit: int = 2000) -> str:
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
-def escape(value: object) -> Markup:
+def escape(value: object, limit: int = 2000) -> Markup:
     """Markup stays as it is; anything else is cleaned and escaped."""
-    return value if isinstance(value, Markup) else Markup(html.escape(clean(value), quote=True))
+    return value if isinstance(value, Markup) else Markup(html.escape(clean(value, limit), quote=True))
 
 
 def join(parts: Iterable[object], between: str = "") -> Markup:
@@ -59,4 +60,4 @@ def _name(key: str) -> str:
 
 
 def _value(value: object) -> str:
-    return short(value) if isinstance(value, float) else escape(value)
+    return short(value) if isinstance(value, float) else escape(value, _LONGEST_ATTRIBUTE)

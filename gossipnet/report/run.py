@@ -57,12 +57,12 @@ class Run:
 
     @property
     def final_accuracy(self) -> dict[int, float]:
-        """Node -> its accuracy in the end, or in its latest evaluation if it has not finished."""
+        """Node -> its accuracy in the end, or in its latest evaluation while the run goes on; none of one that left."""
         found: dict[int, float] = {}
         for event in ("evaluated", "finished"):
             columns = self.metrics.column(event, "node"), self.metrics.column(event, "accuracy")
             found.update({int(n): float(a) for n, a in zip(*columns, strict=True) if not math.isnan(n + a)})
-        return found
+        return {n: a for n, a in found.items() if n not in self.summary.left}
 
     @property
     def final_metrics(self) -> dict[str, float]:

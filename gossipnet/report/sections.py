@@ -10,7 +10,7 @@ from gossipnet.report.findings import findings
 from gossipnet.report.graph import color_bar, draw_graph, span_of
 from gossipnet.report.heat import draw_split
 from gossipnet.report.labels import differing, say
-from gossipnet.report.markup import NO_BREAK, Markup, clean, element, join
+from gossipnet.report.markup import NO_BREAK, Markup, clean, element, escape, join
 from gossipnet.report.run import Run
 from gossipnet.report.summary import Summary
 from gossipnet.report.tables import KEY_ROWS, Row, best
@@ -121,7 +121,7 @@ def table(rows: Sequence[Row], shown: Sequence[Entry]) -> Markup:
     summaries = [e.run.summary for e in shown]
     kept = [row for row in rows if any(row.read(s) != units.DASH for s in summaries)]
     cells = [[_cell(row, s, b) for s, b in zip(summaries, best(row, summaries), strict=True)] for row in kept]
-    return _grid([row.name for row in kept], [join((chip(e.style), e.label), " ") for e in shown], cells)
+    return _grid([row.name for row in kept], [_name(e) for e in shown], cells)
 
 
 def _key_table(shown: Sequence[Entry]) -> Markup:
@@ -131,13 +131,18 @@ def _key_table(shown: Sequence[Entry]) -> Markup:
     summaries = [e.run.summary for e in shown]
     bests = [best(row, summaries) for row in KEY_ROWS]
     cells = [[_cell(r, s, b[i]) for r, b in zip(KEY_ROWS, bests, strict=True)] for i, s in enumerate(summaries)]
-    return _grid([join((chip(e.style), e.label), " ") for e in shown], [row.name for row in KEY_ROWS], cells)
+    return _grid([_name(e) for e in shown], [row.name for row in KEY_ROWS], cells)
 
 
 def _cell(row: Row, summary: Summary, is_best: bool) -> Markup:
     text = row.read(summary)
     whole = text.replace(" ", NO_BREAK) if len(text) < 16 else text  # a number and its unit stay on one line
     return element("td", whole, class_="best" if is_best else None)
+
+
+def _name(entry: Entry) -> Markup:
+    """A run at the head of a column or line; it may be broken after an equals sign."""
+    return join((chip(entry.style), Markup(escape(entry.label).replace("=", "=<wbr/>"))), " ")
 
 
 def _grid(names: Sequence[str], heads: Sequence[str], cells: Sequence[Sequence[Markup]]) -> Markup:
@@ -169,7 +174,7 @@ def _differences(shown: Sequence[Entry]) -> Markup:
     if not keys:
         return element("p", "The runs have the same settings.")
     cells = [[element("td", config.get(key, units.DASH)) for config in configs] for key in keys]
-    return _grid(keys, [join((chip(e.style), e.label), " ") for e in shown], cells)
+    return _grid(keys, [_name(e) for e in shown], cells)
 
 
 def _rerun(run: Run) -> Markup:

@@ -83,6 +83,18 @@ def test_the_end_and_the_reference_lie_within_the_axis() -> None:
     assert 'class="reference"' in drawn
 
 
+def test_long_curves_are_whole() -> None:
+    """Each of 160 points is in the mean, twice in the band, and in all three lists that the page reads out."""
+    x = np.arange(1.0, 161.0)
+    y = 0.1 + 0.8 * (x / 160) ** 0.7
+    drawn = svg(draw(chart(Line("a", Curve(x, y, y - 0.05, y + 0.05, y - 0.1), "s0"))))
+    [band] = (p.get("d", "") for p in drawn.iter("path") if p.get("class") == "band")
+    assert len(numbers(band)) == 320
+    assert numbers(band)[0][0] == numbers(band)[-1][0]
+    [line] = (g for g in drawn.iter("g") if g.get("data-at"))
+    assert [len(line.get(f"data-{k}", "").split(by)) for k, by in (("at", " "), ("x", "|"), ("y", "|"))] == [160] * 3
+
+
 def test_long_curves_have_few_marks() -> None:
     x = np.arange(160.0)
     drawn = draw(chart(Line("a", Curve(x, x / 160), "s0")))

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -124,7 +125,10 @@ def test_final_accuracy_prefers_the_end_to_the_latest_evaluation() -> None:
     metrics = Metrics(records)
     from gossipnet.report.run import Run
 
-    assert Run(Path(), "r", metrics, so_far(metrics, {}), False).final_accuracy == {0: 0.8, 1: 0.5}
+    summary = so_far(metrics, {})
+    assert Run(Path(), "r", metrics, summary, False).final_accuracy == {0: 0.8, 1: 0.5}
+    left = dataclasses.replace(summary, left=(1,))
+    assert Run(Path(), "r", metrics, left, True).final_accuracy == {0: 0.8}, "a node that left has no final accuracy"
 
 
 def test_running_counts_of_refusals_are_summed_over_nodes() -> None:
