@@ -15,6 +15,7 @@ from typing import Any
 GIB = 1 << 30
 ENOUGH_FILES = 1024  # a node holds two sockets per neighbor, the launcher two pipes per node
 ENOUGH_BYTES = 2 * GIB  # a torch process takes a quarter of one before it holds a model
+EXTRAS = {"demo": "sklearn", "data": "pooch", "plots": "matplotlib", "tensorboard": "tensorboard"}  # and their modules
 
 # Runs in a process of its own: a broken libzmq may crash, and sockets are tried in the way that nodes use them.
 _TRY_ZMQ = """
@@ -54,6 +55,7 @@ def findings() -> Iterator[Finding]:
     yield _memory()
     yield _open_files()
     yield from _data()
+    yield _extras()
 
 
 def _python() -> Finding:
@@ -147,3 +149,11 @@ def _data() -> Iterator[Finding]:
     yield Finding(
         "digits", "available" if there else "scikit-learn is missing", "" if there else "pip install 'gossipnet[demo]'"
     )
+
+
+def _extras() -> Finding:
+    """What else is installed; whoever needs one of the others is told so then."""
+    there = [name for name, module in EXTRAS.items() if importlib.util.find_spec(module) is not None]
+    absent = [name for name in EXTRAS if name not in there]
+    shown = f"{', '.join(there) or 'none'}" + (f"; not installed: {', '.join(absent)}" if absent else "")
+    return Finding("extras", shown)

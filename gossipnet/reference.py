@@ -1,6 +1,7 @@
 """The reference of all options, made of what the code says: docs/options.md and a commented experiment file."""
 
 import inspect
+import textwrap
 import typing
 
 from gossipnet.config import SECTIONS, options
@@ -89,11 +90,16 @@ def template() -> str:
     """An experiment file of all defaults, each with its meaning above it."""
     lines = [
         "# An experiment: `gossipnet swarm FILE` runs it, `gossipnet sim FILE` simulates it.",
-        "# What you leave out has the default that is written here.",
+        "# Every option is here with its default; delete the lines that you leave alone.",
     ]
     for section, about in SECTIONS.items():
-        lines += ["", f"# {about}", f"[{section}]"]
+        lines += ["", "", f"[{section}]  # {about}"]
         for known in options():
             if known.section == section:
-                lines += [f"# {known.help}: {known.check.expected}", f"{known.key} = {known.literal}"]
+                lines += ["", *_comment(known.help), f"# values: {known.check.expected}"]
+                lines += [f"{known.key} = {known.literal}"]
     return "\n".join(lines) + "\n"
+
+
+def _comment(text: str) -> list[str]:
+    return textwrap.wrap(text, 100, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)

@@ -1,6 +1,6 @@
 """Wrong input to every command: status 2, a few lines, the nearest name, no traceback, and nothing left behind."""
 
-import importlib
+import importlib.util
 import socket
 
 import pytest
@@ -239,6 +239,14 @@ def test_wrong_data_models_and_ports_are_refused_in_a_few_lines(files, monkeypat
     with socket.create_server(("127.0.0.1", 0)) as taken:
         words = arguments.replace("PORT", str(taken.getsockname()[1])).split()
         check_refusal(CliRunner().invoke(cli, words, prog_name="gossipnet"), LATE[arguments])
+    assert contents(files) == before
+
+
+def test_the_first_run_without_scikit_learn_says_what_to_install(files, monkeypatch):
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, *a: None if name == "sklearn" else find_spec(name, *a))
+    before = contents(files)
+    check_refusal(CliRunner().invoke(cli, ["sim"], prog_name="gossipnet"), "pip install 'gossipnet[demo]'")
     assert contents(files) == before
 
 

@@ -55,6 +55,22 @@ def test_help_explains_every_option_and_shows_examples(command):
     assert gossipnet(*command, "-h").stdout == result.stdout
 
 
+@pytest.mark.parametrize("command", [[], ["topology"]], ids=" ".join)
+def test_a_command_of_commands_alone_shows_its_help(command):
+    result = gossipnet(*command)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == gossipnet(*command, "--help").stdout
+
+
+def test_lists_are_wrapped_to_the_terminal_and_whole_elsewhere(monkeypatch):
+    whole = gossipnet("list", "merges").stdout
+    monkeypatch.setattr("gossipnet.cli.look._screen", lambda: 90)
+    wrapped = gossipnet("list", "merges").stdout
+    assert max(map(len, whole.splitlines())) > 100
+    assert max(map(len, wrapped.splitlines())) <= 90
+    assert whole.split() == wrapped.split()
+
+
 def test_help_shows_the_options_under_their_headings_with_defaults():
     text = gossipnet("swarm", "--help").stdout
     for known in options():

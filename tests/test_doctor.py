@@ -1,6 +1,8 @@
 """The doctor looks at everything, and names a fix for what will hurt."""
 
+import configparser
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -60,3 +62,11 @@ def test_data_is_looked_for_where_the_variable_says(monkeypatch, tmp_path):
     data, _ = doctor._data()
     assert "no folder" in data.found
     assert data.fix
+
+
+def test_the_extras_are_those_that_can_be_installed(monkeypatch):
+    parser = configparser.ConfigParser()
+    parser.read(Path(__file__).parents[1] / "setup.cfg")
+    assert set(doctor.EXTRAS) == set(parser["options.extras_require"]) - {"test", "lint"}
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "pooch" else name)
+    assert {f.name: f.found for f in doctor.findings()}["extras"] == "demo, plots, tensorboard; not installed: data"

@@ -28,8 +28,10 @@ def test_the_template_is_an_experiment_of_all_defaults_explained():
     text = template()
     assert Experiment.from_toml(text) == Experiment()
     assert sum(len(table) for table in tomllib.loads(text).values()) == len(options())
+    comments = " ".join(line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#"))
     for known in options():
-        assert f"# {known.help}" in text
+        assert f"{known.help} values: {known.check.expected}" in comments
+    assert max(map(len, text.splitlines())) <= 110
 
 
 @pytest.mark.parametrize("plural", REGISTRIES)

@@ -1,12 +1,14 @@
 """`gossipnet list`, `report` and `topology`: what there is, and what came out."""
 
+import shutil
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from gossipnet.cli.skin import FILE, Command, Commands, Setting, writing
+from gossipnet.cli.skin import FILE, Command, Commands, Setting, columns, writing
 from gossipnet.config import options
 from gossipnet.errors import BadInput, unknown
 from gossipnet.settings import REGISTRIES
@@ -18,7 +20,8 @@ def list_(what: str | None) -> None:
     """List the names that options take, with their own options.
 
     WHAT is one of merges, topologies, mixings, codecs, tasks, models, partitions, optimizers, schedules; without it
-    all of them are listed. `options` prints the reference of every option, with its TOML key and default, as Markdown.
+    all of them are listed. A form such as regular:d=4 shows the options of a name with their defaults. `options` prints
+    the reference of every option, with its TOML key and default, as Markdown.
 
     \b
     Examples:
@@ -36,9 +39,12 @@ def list_(what: str | None) -> None:
         if what is None:
             click.echo(f"{plural}:")
         lines = reference.entries(plural)
-        width = max((len(form) for form, _ in lines), default=0)
-        for form, description in lines:
-            click.echo(f"  {form:{width}}  {description}".rstrip())
+        click.echo("\n".join(columns(lines, _screen())))
+
+
+def _screen() -> int | None:
+    """Columns of the terminal; None where the output goes on to a program."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 @click.command(cls=Command, heading="Look")

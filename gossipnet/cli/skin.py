@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from gossipnet.options import Option
 from gossipnet.settings import Choice, Number, Registered, Whole, WordOr, registry
 
 FILE = click.Path(path_type=Path)
+_NO_ARGUMENTS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())  # since click 8.2
 
 
 class Commands(click.Group):
@@ -30,6 +32,9 @@ class Commands(click.Group):
             status = super().main(*args, **extra)
         except BadInput as error:
             status = _refuse(str(error))
+        except _NO_ARGUMENTS as error:  # "gossipnet" alone is a question, no mistake
+            click.echo(error.ctx.get_help())
+            status = 0
         except click.NoSuchOption as error:
             status = _refuse(_no_switch(error), error.ctx)
         except click.UsageError as error:
@@ -120,6 +125,17 @@ def _metavar(check: Any) -> str:
         case WordOr(word, _):
             return f"{word}|N"
     return "NAME"
+
+
+def columns(rows: Sequence[tuple[str, str]], screen: int | None) -> list[str]:
+    """Lines of two columns, the second wrapped to what a screen of that width has left; None wraps nothing."""
+    width = max((len(name) for name, _ in rows), default=0)
+    wrapped = screen is not None and screen - width - 4 >= 24
+    lines = []
+    for name, about in rows:
+        first, *more = textwrap.wrap(about, (screen or 0) - width - 4) or [""] if wrapped else [about]
+        lines += [f"  {name:{width}}  {first}".rstrip(), *(f"{'':{width + 4}}{rest}" for rest in more)]
+    return lines
 
 
 def _write_lists(formatter: click.HelpFormatter, headings: dict[str, list[tuple[str, str]]]) -> None:

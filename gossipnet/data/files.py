@@ -59,10 +59,18 @@ def _download(remote: Remote, to: Path, missing: str) -> Path:
         raise BadInput(
             f"{missing}: put it there from {remote.url}, or let gossipnet do it: pip install 'gossipnet[data]'"
         ) from None
+    pooch.get_logger().setLevel("WARNING")  # the progress bar says enough
     tqdm.tqdm.monitor_interval = 0  # no thread that watches progress bars: nodes fork from this process
     fetch = pooch.HTTPDownloader(progressbar=True, chunk_size=1 << 16)
     try:
         return Path(pooch.retrieve(remote.url, remote.checksum, fname=to.name, path=to.parent, downloader=fetch))
     except Exception as error:  # offline, refused, cut, a wrong checksum, a full disk: the cure is the same
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
-        raise BadInput(f"{missing}, and it cannot be had from {remote.url} ({reason}): put it there") from error
+        raise BadInput(f"{missing}, and it cannot be had from {remote.url} ({_reason(error)}): put it there") from error
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause in a few words: what wraps it speaks of pools and retries."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text if len(text) < 160 else text[:159] + '…'}"
