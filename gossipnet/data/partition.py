@@ -4,11 +4,13 @@ A partition is a factory of `split(targets, size, n_nodes, rng) -> one index arr
 is checked here for all of them: disjoint, every sample used once, no node empty.
 """
 
+import csv
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from gossipnet.errors import BadInput
+from gossipnet.data.files import own_file
+from gossipnet.errors import BadInput, unknown
 from gossipnet.registry import Registry
 
 Split = Callable[[np.ndarray | None, int, int, np.random.Generator], list[np.ndarray]]
@@ -16,13 +18,16 @@ Split = Callable[[np.ndarray | None, int, int, np.random.Generator], list[np.nda
 partitions: Registry[Split] = Registry("partition", "partition")
 
 
-def partition(text: str, targets: np.ndarray | None, size: int, n_nodes: int, seed: int) -> list[np.ndarray]:
+def partition(
+    text: str, targets: np.ndarray | None, size: int, n_nodes: int, seed: int, groups: np.ndarray | None = None
+) -> list[np.ndarray]:
     """Sorted int64 indices into `size` samples, one array per node, none empty; the same for the same seed.
 
-    `targets` is the class of each sample, (size,) integers, or None where there are no classes.
+    `targets` is the class of each sample, (size,) integers, or None where there are no classes; `groups` is what each
+    sample belongs to, (size,) of any kind, for the partition `column`.
     Raises BadInput if there are fewer samples than nodes, or no classes for a split that goes by them.
     """
-    split: Split = partitions.make(text)
+    split: Split = partitions.make(text, groups=groups)
     if n_nodes < 1:
         raise BadInput(f"a partition needs at least 1 node; got {n_nodes}")
     if size < n_nodes:
@@ -101,6 +106,61 @@ def quantity(alpha: float = 0.5, min_samples: int = 1) -> Split:
         return _top_up(np.split(rng.permutation(size), cuts), min_samples, "quantity", rng)
 
     return split
+
+
+@partitions.register("column")
+def column(path: str = "", name: str = "", groups: np.ndarray | None = None) -> Split:
+    """By a column of your own: samples of one value (a person, a site) stay together, as far as there are nodes.
+
+    The column is the task's (`table:group=COLUMN`, or `groups` of its samples); or that of a file, with a line for
+    each training sample: path=FILE of nothing else, or path=FILE.csv,name=COLUMN.
+    """
+
+    def split(targets: np.ndarray | None, size: int, n_nodes: int, rng: np.random.Generator) -> list[np.ndarray]:
+        held = _read_column(path, name) if path else groups
+        if held is None:
+            raise BadInput(
+                "partition 'column': this task has no groups; write column:path=FILE, a line for each sample"
+            )
+        if len(held) != size:
+            raise BadInput(f"partition 'column': got {len(held)} values for {size} training samples, expected one each")
+        return _by_group([np.flatnonzero(held == value) for value in np.unique(held)], n_nodes, rng)
+
+    return split
+
+
+def _by_group(groups: list[np.ndarray], n_nodes: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """Whole groups, the largest first, each to the node that holds least; fewer groups than nodes are cut up evenly."""
+    groups = sorted(groups, key=len, reverse=True)
+    if len(groups) >= n_nodes:
+        parts: list[list[np.ndarray]] = [[] for _ in range(n_nodes)]
+        for group in groups:
+            min(parts, key=lambda part: sum(map(len, part))).append(group)
+        return [np.concatenate(part) for part in parts]
+    pieces = [1] * len(groups)
+    for _ in range(n_nodes - len(groups)):
+        pieces[max(range(len(groups)), key=lambda g: len(groups[g]) / pieces[g])] += 1
+    return [p for g, k in zip(groups, pieces, strict=True) for p in np.array_split(rng.permutation(g), k)]
+
+
+def _read_column(path: str, name: str) -> np.ndarray:
+    """The values of a file as text: its lines, or one column under a line of names. Raises BadInput."""
+    file = own_file(path)
+    try:
+        with open(file, encoding="utf-8-sig", newline="") as lines:
+            rows = [row for row in csv.reader(lines) if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadInput(f"{file}: got {type(error).__name__}, expected lines of UTF-8 text") from error
+    if not name:
+        return np.array([",".join(row) for row in rows])
+    head, *rows = rows or [[]]
+    if name not in head:
+        raise unknown(f"column of {path} called", name, head)
+    at = head.index(name)
+    short = next((i for i, row in enumerate(rows, start=1) if len(row) <= at), None)
+    if short is not None:
+        raise BadInput(f"{file}: row {short} has {len(rows[short - 1])} columns, expected {len(head)}")
+    return np.array([row[at] for row in rows])
 
 
 def _positive(name: str, alpha: float) -> None:

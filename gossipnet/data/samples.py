@@ -24,9 +24,13 @@ class Samples:
     stay in memory as they are, and `prepare` turns a batch of them into float32. Without one, uint8 is scaled to
     [0, 1] by 255 and anything else becomes float32.
     A dataset is anything with a length whose items are pairs (input, target), such as a map-style torch Dataset.
+    `groups` (n,), of numbers or texts, says what each sample belongs to, for the partition `column`; a dataset may
+    have them as an attribute of that name.
     """
 
-    def __init__(self, inputs: Any, targets: Any = None, prepare: Prepare | None = None) -> None:
+    def __init__(self, inputs: Any, targets: Any = None, prepare: Prepare | None = None, groups: Any = None) -> None:
+        groups = getattr(inputs, "groups", None) if groups is None and targets is None else groups
+        self.groups = None if groups is None else np.asarray(groups)
         if targets is None:
             self._source: _Arrays | _Dataset = _Dataset(inputs)
         else:
@@ -34,6 +38,8 @@ class Samples:
         self._size = len(inputs)
         if not self._size:
             raise BadInput("got no samples, expected at least one")
+        if self.groups is not None and self.groups.shape != (self._size,):
+            raise BadInput(f"got groups of shape {self.groups.shape}, expected one for each of {self._size} samples")
 
     def __len__(self) -> int:
         return self._size

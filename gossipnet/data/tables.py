@@ -8,7 +8,7 @@ import csv
 import math
 import tarfile
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -52,29 +52,34 @@ def california_housing() -> Task:
 
 
 @task("table")
-def table(path: str = "", target: str = "") -> Task:
-    """Regression on your own numbers: table:path=FILE.csv,target=COLUMN; one fifth of the rows is for testing."""
+def table(path: str = "", target: str = "", group: str = "") -> Task:
+    """Regression on your own numbers: table:path=FILE.csv,target=COLUMN; one fifth of the rows is for testing.
+
+    The column `group` is no feature: it says what a row belongs to, as any text, for the partition `column`.
+    """
     if not path or not target:
         raise BadInput("task 'table' needs a file and the column to predict: write table:path=FILE.csv,target=COLUMN")
     file = own_file(path)
     with open(file, encoding="utf-8-sig", newline="") as lines:
-        names, rows = read_table(lines, file)
+        names, rows, groups = read_table(lines, file, group)
     if target not in names:
         raise unknown(f"column of {path} called", target, names)
-    if len(names) < 2 or len(rows) < 2:
-        raise BadInput(f"{file}: has {len(rows)} rows and {len(names)} columns, expected two or more of each")
-    wanted = names.index(target)
-    return regression("table", np.delete(rows, wanted, axis=1), rows[:, wanted])
+    others = [i for i, name in enumerate(names) if name not in (target, group)]
+    if not others or len(rows) < 2:
+        raise BadInput(f"{file}: has {len(rows)} rows and {len(others)} columns of features, expected two and one")
+    return regression("table", rows[:, others], rows[:, names.index(target)], groups)
 
 
-def regression(name: str, features: Numbers, target: Numbers) -> Task:
+def regression(name: str, features: Numbers, target: Numbers, groups: list[str] | None = None) -> Task:
     """A task with the squared error as loss: features (n, f), target (n,), one fifth of the rows for testing."""
     testing = one_in_five(np.zeros(len(target)))
     inputs, _ = _standardized(features, testing)
     wanted, unit = _standardized(target[:, None], testing)
     return Task(
         name=name,
-        train=Samples(inputs[~testing], wanted[~testing]),
+        train=Samples(
+            inputs[~testing], wanted[~testing], groups=None if groups is None else np.array(groups)[~testing]
+        ),
         test=Samples(inputs[testing], wanted[testing]),
         inputs=(inputs.shape[1],),
         outputs=1,
@@ -102,11 +107,25 @@ def absolute_error(outputs: Tensor, targets: Tensor, unit: float) -> Tensor:
     return ((outputs - targets) * unit).abs().squeeze(-1)
 
 
-def read_table(lines: Iterable[str], file: Path) -> tuple[list[str], Numbers]:
-    """Column names and rows (n, columns) of comma-separated numbers under a line of names. Raises BadInput."""
+def read_table(lines: Iterable[str], file: Path, group: str = "") -> tuple[list[str], Numbers, list[str] | None]:
+    """Column names and rows (n, columns) of comma-separated numbers under a line of names. Raises BadInput.
+
+    The cells of the column `group` may be any text; they are given apart, and are 0 among the numbers.
+    """
     reader = csv.reader(lines)
     names = [name.strip() for name in next(reader, [])]
-    return names, _numbers(reader, names, file)
+    if not group:
+        return names, _numbers(reader, names, file), None
+    if group not in names:
+        raise unknown(f"column of {file} called", group, names)
+    at, groups = names.index(group), list[str]()
+
+    def without() -> Iterator[list[str]]:
+        for row in filter(None, reader):
+            groups.append(row[at].strip() if len(row) > at else "")
+            yield [*row[:at], "0", *row[at + 1 :]] if len(row) > at else row
+
+    return names, _numbers(without(), names, file), groups
 
 
 def _numbers(reader: Iterable[list[str]], names: Sequence[str], file: Path) -> Numbers:

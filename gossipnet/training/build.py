@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 def split(experiment: "Experiment", task: Task) -> list[NDArray[np.int64]]:
     """Which training samples each node holds. Raises BadInput."""
-    return partition(experiment.partition, task.train.targets, len(task.train), experiment.nodes, experiment.seed)
+    held = task.train
+    return partition(experiment.partition, held.targets, len(held), experiment.nodes, experiment.seed, held.groups)
 
 
 def build_trainer(experiment: "Experiment", node: int, task: Task, part: NDArray[np.int64]) -> Trainer:

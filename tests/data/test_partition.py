@@ -132,3 +132,59 @@ def test_a_users_split_that_is_none_is_named(parts):
             partition("broken-for-a-test", None, 3, 2, 0)
     finally:
         del partitions._factories["broken-for-a-test"]
+
+
+# --- by a column of the user's ----------------------------------------------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 12), st.integers(1, 10), st.integers(1, 15), st.integers(0, 2**32))
+def test_groups_stay_together_as_far_as_there_are_nodes(n_nodes, each, n_groups, seed):
+    size = n_nodes * each
+    groups = np.random.default_rng(seed).integers(0, n_groups, size).astype(str)
+    parts = partition("column", None, size, n_nodes, seed, groups)
+    holders = {value: [i for i, part in enumerate(parts) if value in groups[part]] for value in np.unique(groups)}
+    if len(holders) >= n_nodes:
+        assert all(len(nodes) == 1 for nodes in holders.values())
+    else:  # each node holds one group, and pieces of it are even
+        assert all(len(np.unique(groups[part])) == 1 for part in parts)
+        for nodes in holders.values():
+            sizes = [len(parts[i]) for i in nodes]
+            assert max(sizes) - min(sizes) <= 1
+
+
+def test_many_groups_are_dealt_evenly():
+    groups = np.repeat(np.arange(40), np.arange(1, 41))
+    sizes = [len(part) for part in partition("column", None, len(groups), 8, 0, groups)]
+    assert max(sizes) - min(sizes) < 10, "of 820 samples"
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("anna\nbob\nanna\n\nbob\n", "column:path=who.csv"),
+        ("age,who\n7,anna\n8,bob\n9,anna\n9,bob\n", "column:path=who.csv,name=who"),
+    ],
+)
+def test_a_column_of_a_file(tmp_path, monkeypatch, content, text):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "who.csv").write_text(content)
+    assert [part.tolist() for part in partition(text, None, 4, 2, 0)] == [[0, 2], [1, 3]]
+
+
+@pytest.mark.parametrize(
+    ("content", "text", "said"),
+    [
+        ("", "column", "this task has no groups"),
+        ("a\nb\n", "column:path=who.csv", "got 2 values for 4 training samples"),
+        ("a\nb\n", "column:path=whom.csv", "no file 'whom.csv'"),
+        ("age,who\n7,a\n", "column:path=who.csv,name=whom", "did you mean 'who'"),
+        ("age,who\n7,a\n8\n", "column:path=who.csv,name=who", "row 2 has 1 columns, expected 2"),
+        ("\udcff", "column:path=who.csv", "expected lines of UTF-8 text"),
+    ],
+)
+def test_a_wrong_column_is_refused(tmp_path, monkeypatch, content, text, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "who.csv").write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(BadInput, match=said):
+        partition(text, None, 4, 2, 0)

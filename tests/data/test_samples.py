@@ -172,3 +172,14 @@ def test_the_split_is_the_same_every_time_and_random() -> None:
     labels = np.arange(200) % 10
     assert np.array_equal(one_in_five(labels), one_in_five(labels))
     assert not np.array_equal(one_in_five(labels, 1), one_in_five(labels, 2))
+
+
+def test_groups_are_those_given_or_those_of_the_dataset() -> None:
+    x, y = np.zeros((3, 1)), np.arange(3)
+    assert Samples(x, y).groups is None
+    assert Samples(x, y, groups=["a", "b", "a"]).groups.tolist() == ["a", "b", "a"]
+    dataset = TensorDataset(torch.zeros(3, 1), torch.zeros(3))
+    dataset.groups = [1, 2, 1]
+    assert Samples(dataset).groups.tolist() == [1, 2, 1]
+    with pytest.raises(BadInput, match=r"got groups of shape \(2,\), expected one for each of 3 samples"):
+        Samples(x, y, groups=["a", "b"])

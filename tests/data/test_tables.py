@@ -74,6 +74,20 @@ def test_a_constant_column_stays_finite(data_folder: Path) -> None:
     assert np.abs(inputs[:, 1]).max() < 1e-6
 
 
+def test_the_column_of_groups_is_no_feature_and_may_be_text(data_folder: Path) -> None:
+    rows = "".join(f"{i},{'north south east'.split()[i % 3]},{i * i}\n" for i in range(30))
+    (data_folder / "mine.csv").write_text("x,site,y\n" + rows)
+    task = make_task("table:path=mine.csv,target=y,group=site")
+    assert task.inputs == (1,)
+    assert task.train.groups is not None
+    # x is i, standardized: its rank among all samples tells the row
+    x = np.concatenate([task.train.batch(np.arange(len(task.train)))[0], task.test.batch(np.arange(6))[0]])[:, 0]
+    order = x.argsort().argsort()[: len(task.train)]
+    assert [["north", "south", "east"][i % 3] for i in order] == task.train.groups.tolist()
+    with pytest.raises(BadInput, match="did you mean 'site'"):
+        make_task("table:path=mine.csv,target=y,group=sight")
+
+
 @pytest.mark.parametrize(
     ("content", "text", "complaint"),
     [
@@ -83,7 +97,7 @@ def test_a_constant_column_stays_finite(data_folder: Path) -> None:
         ("a,y\n1,2\n3\n", "path=mine.csv,target=y", "row 2 has 1 columns, expected 2"),
         ("a,y\n", "path=mine.csv,target=y", "has no rows"),
         ("", "path=mine.csv,target=y", "has no rows"),
-        ("y\n1\n2\n", "path=mine.csv,target=y", "1 columns, expected two or more"),
+        ("y\n1\n2\n", "path=mine.csv,target=y", "0 columns of features, expected two and one"),
         ("a,price\n1,2\n3,4\n", "path=mine.csv,target=prize", "did you mean 'price'"),
         ("a,y\n1,2\n", "path=none.csv,target=y", "no file 'none.csv'"),
         ("a,y\n1,2\n", "path=mine.csv", "write table:path=FILE.csv,target=COLUMN"),
