@@ -24,7 +24,8 @@ from gossipnet.live.process import Materials
 from gossipnet.live.run import run_node
 from gossipnet.report.log import NodeResult, RunLog, Sample, Times
 from gossipnet.run_folder import claim, default_folder, discard
-from gossipnet.topology import Neighborhood, make_topology
+from gossipnet.topology import Neighborhood, Topology, make_topology
+from gossipnet.training.build import on_device
 
 if TYPE_CHECKING:
     from gossipnet.config import Experiment
@@ -94,11 +95,11 @@ class FolderOutlet:
 
 def run_node_command(experiment: "Experiment", node: int, out: Path | None, insecure: bool) -> int:
     """Run node number `node` to its end. Returns the exit status. Raises BadInput."""
-    endpoints = addresses(experiment)
+    topology = make_topology(experiment.topology, n=experiment.nodes, seed=experiment.seed, mixing=experiment.mixing)
+    endpoints = addresses(experiment, topology)
     listen = listening(endpoints[node], insecure)
-    neighborhood = make_topology(
-        experiment.topology, n=experiment.nodes, seed=experiment.seed, mixing=experiment.mixing
-    ).neighborhood(node)
+    neighborhood = topology.neighborhood(node)
+    experiment = on_device(experiment, topology.devices[node])
     materials = Materials(experiment.to_toml())
     folder = out or default_folder(f"{experiment.name}-node{node}")
     made = claim(folder, overwrite=False, config=experiment.to_toml())
@@ -149,8 +150,18 @@ def _awaited(neighborhood: Neighborhood) -> str:
     return f"neighbors {peers}" if peers else "no neighbors"
 
 
-def addresses(experiment: "Experiment") -> list[str]:
-    """The endpoint of every node: as listed, else tcp at host, port + i."""
+def addresses(experiment: "Experiment", topology: Topology) -> list[str]:
+    """The endpoint of every node: as listed, else those of the topology's file, else tcp at host, port + i.
+
+    Raises BadInput if the file has some, but not of all nodes, or one that is no endpoint.
+    """
+    given = tuple(a for a in topology.addresses if a is not None)
+    if given and not experiment.addresses:
+        if len(given) < experiment.nodes:
+            raise BadInput(
+                f"{topology.name}: has {len(given)} addresses for {experiment.nodes} nodes, expected all or none"
+            )
+        experiment = experiment.replace(addresses=given)
     if experiment.addresses:
         return list(experiment.addresses)
     return [f"tcp://{experiment.host}:{experiment.port + node}" for node in range(experiment.nodes)]

@@ -133,6 +133,7 @@ class Launcher:
                 neighborhood=neighborhood.to_dict(),
                 listen=addresses.endpoints[node],
                 peers={peer: addresses.endpoints[peer] for peer in neighborhood.peers},
+                device=self.topology.devices[node],
                 swarm=swarm,
                 epoch=self.epoch,
                 folder=str(self.folder),

@@ -23,7 +23,7 @@ from gossipnet.live.liveness import ORPHANED
 from gossipnet.live.run import run_node
 from gossipnet.report.log import Sample
 from gossipnet.topology import Neighborhood
-from gossipnet.training.build import pick_device, split
+from gossipnet.training.build import on_device, pick_device, split
 from gossipnet.training.files import load_vector
 from gossipnet.training.measure import measure_together
 
@@ -95,7 +95,7 @@ def _run(order: Mapping[str, Any], materials: Materials, channel: Channel) -> di
         epoch=order["epoch"],
     )
     result = run_node(
-        materials.experiment,
+        on_device(materials.experiment, order["device"]),
         place,
         Neighborhood.from_dict(order["neighborhood"]),
         materials.task,

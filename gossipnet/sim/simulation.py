@@ -1,6 +1,7 @@
 """The simulated world: the nodes of `gossipnet swarm`, unchanged, under a virtual clock.
 
-An event heap in place of sockets and processes. A link takes `network.latency_s`, a local step `network.compute_s`;
+An event heap in place of sockets and processes. A link takes `network.latency_s`, or what the topology's file says of
+it, a local step `network.compute_s`;
 merging and measuring take no time. `--train loop` trains one node after the other, each with a Trainer of its own,
 and so ends with the same bits as the live world does in step.
 """
@@ -107,6 +108,7 @@ class Simulation:
         self._chosen = coordinates(experiment.seed, self.places[0].trainer.spec.numel)
         self._heap: list[tuple[float, int, int, Event | Train]] = []
         self._order = 0
+        self._busy_until: dict[tuple[int, int], float] = {}  # of links with a bandwidth: what is sent waits its turn
         self._stopped = False
 
     def _place(self, i: int, part: Any) -> Place:
@@ -194,7 +196,7 @@ class Simulation:
     def _finish(self, i: int, place: Place, action: Finish) -> None:
         place.error, self.ended_s = action.error, self.now
         for peer in place.node.peers:
-            self._push(self.now + self.experiment.latency_s, peer, PeerDown(i))
+            self._push(self._arrival(i, peer, 0), peer, PeerDown(i))
         if action.error is None:
             return
         self.log.forget(self.now, i)
@@ -249,7 +251,20 @@ class Simulation:
         place.bytes_sent += size + len(encode(message, SWARM_TOKEN))
         place.messages_sent += 1
         received = Received(action.message, action.snapshot)
-        self._push(self.now + self.experiment.latency_s, message.receiver, received)
+        arrives = self._arrival(place.node.neighborhood.node, message.receiver, size)
+        self._push(arrives, message.receiver, received)
+
+    def _arrival(self, sender: int, receiver: int, size: int) -> float:
+        """When a message that is sent now arrives: one after the other on a link, at its bandwidth, then its latency.
+
+        Both are the link's own, from the topology's file, or `network.latency_s` and no limit.
+        """
+        link = self.topology.link(sender, receiver)
+        bandwidth = float(link.get("bandwidth_bytes_per_s", math.inf))
+        sent = max(self.now, self._busy_until.get((sender, receiver), 0.0)) + size / bandwidth
+        if bandwidth < math.inf:
+            self._busy_until[sender, receiver] = sent
+        return sent + float(link.get("latency_s", self.experiment.latency_s))
 
     def _report(self, i: int, place: Place, action: Report) -> None:
         numbers = dict(action.numbers)

@@ -82,6 +82,11 @@ def evaluated_nodes(experiment: "Experiment") -> set[int]:
     return {int(node) for node in drawn}
 
 
+def on_device(experiment: "Experiment", device: str | None) -> "Experiment":
+    """The experiment for a node whose device the topology's file names: that, unless `swarm.device` says another."""
+    return experiment.replace(device=device) if device is not None and experiment.device == "auto" else experiment
+
+
 def pick_device(text: str) -> torch.device:
     """`auto` is a GPU if there is one. Raises BadInput for a device that this machine does not have."""
     if text == "auto":

@@ -10,6 +10,7 @@ from live_swarm import Run, free_ports, until
 import gossipnet
 from gossipnet.errors import BadInput
 from gossipnet.live.deploy import addresses, listening, swarm_token
+from gossipnet.topology import make_topology
 
 BASE = gossipnet.Experiment(task="digits", nodes=3, rounds=4, local_steps=3, batch_size=16, transport="tcp")
 
@@ -133,6 +134,22 @@ def test_neighboring_experiments_have_other_tokens():
 
 
 def test_where_nodes_are():
-    assert addresses(BASE.replace(port=5000)) == [f"tcp://127.0.0.1:{5000 + i}" for i in range(3)]
+    ring = make_topology("ring", n=3)
+    assert addresses(BASE.replace(port=5000), ring) == [f"tcp://127.0.0.1:{5000 + i}" for i in range(3)]
     listed = ("tcp://10.0.0.1:7000", "tcp://10.0.0.2:7000", "ipc:///tmp/x")
-    assert addresses(BASE.replace(addresses=listed)) == list(listed)
+    assert addresses(BASE.replace(addresses=listed), ring) == list(listed)
+
+
+def test_the_topology_may_say_where_nodes_are(tmp_path):
+    def sites(*places):
+        rows = [f"{name} address={place}" if place else name for name, place in zip("abc", places, strict=True)]
+        (tmp_path / "sites.edges").write_text("\n".join([*rows, "a b", "b c"]) + "\n")
+        return make_topology(str(tmp_path / "sites.edges"))
+
+    places = ["tcp://10.0.0.1:7000", "tcp://10.0.0.2:7000", "tcp://10.0.0.3:7000"]
+    assert addresses(BASE, sites(*places)) == places
+    assert addresses(BASE.replace(addresses=tuple(places[::-1])), sites(*places)) == places[::-1]
+    with pytest.raises(BadInput, match="has 2 addresses for 3 nodes, expected all or none"):
+        addresses(BASE, sites(*places[:2], None))
+    with pytest.raises(BadInput, match="an endpoint"):
+        addresses(BASE, sites("here", *places[1:]))

@@ -196,6 +196,32 @@ def test_without_waiting_for_all_every_node_does_its_rounds(tmp_path, quorum, la
         assert min(li["merged"] for li in done) == 0
 
 
+def test_links_have_the_latency_and_bandwidth_of_the_topologys_file(tmp_path):
+    def seconds(attributes, rounds=10):
+        file = tmp_path / "path.edges"
+        file.write_text(f"0 1\n1 2\n2 3 {attributes}\n")
+        out = tmp_path / (attributes or "none")
+        return simulate(out, topology=str(file), rounds=rounds, compute_s=0.001).summary
+
+    plain, slow = seconds(""), seconds("latency_s=0.5")
+    assert slow.digests == plain.digests, "time decides nothing in step"
+    assert slow.virtual_s - plain.virtual_s == pytest.approx(10 * 0.499, rel=0.2)
+    model_bytes = plain.bytes_per_node_round / 1.5  # of a path of 4, a node has 1.5 neighbors
+    narrow = seconds(f"bandwidth_bytes_per_s={model_bytes}")
+    assert narrow.virtual_s - plain.virtual_s == pytest.approx(10, rel=0.2)
+
+
+def test_what_a_narrow_link_cannot_take_waits_its_turn(tmp_path):
+    """Free-running nodes send faster than the link takes: their models queue up, and lag more and more."""
+    file = tmp_path / "pair.edges"
+    file.write_text("0 1 bandwidth_bytes_per_s=100000\n")
+    result = simulate(tmp_path / "run", topology=str(file), nodes=2, rounds=60, quorum=0, compute_s=0.01)
+    size, sent_every = result.summary.bytes_per_node_round, 2 * 0.01
+    assert size / 100_000 > 2 * sent_every
+    lags = [line["staleness"] for line in lines(tmp_path / "run", "merged") if line["node"] == 0 and line["merged"]]
+    assert lags[0] < 10 < lags[-1]
+
+
 def test_half_the_bytes_are_as_good(tmp_path):
     whole, half = (simulate(tmp_path / codec, codec=codec, rounds=10).summary for codec in ("float32", "float16"))
     assert half.bytes_per_node_round == pytest.approx(whole.bytes_per_node_round / 2, rel=0.1)

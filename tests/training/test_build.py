@@ -7,7 +7,7 @@ from small_training import TASK
 from gossipnet.config import Experiment
 from gossipnet.errors import BadInput
 from gossipnet.training import build
-from gossipnet.training.build import build_trainer, evaluated_nodes, node_config, pick_device, split
+from gossipnet.training.build import build_trainer, evaluated_nodes, node_config, on_device, pick_device, split
 
 
 def trainer_of(experiment, node=0):
@@ -81,3 +81,11 @@ def test_the_device_that_there_is(monkeypatch):
     assert pick_device("cuda:1") == torch.device("cuda:1")
     with pytest.raises(BadInput, match="has 2 CUDA devices"):
         pick_device("cuda:2")
+
+
+def test_the_device_of_the_topology_holds_unless_the_experiment_names_one():
+    assert on_device(Experiment(), None).device == "auto"
+    assert on_device(Experiment(), "cuda:1").device == "cuda:1"
+    assert on_device(Experiment(device="cpu"), "cuda:1").device == "cpu"
+    with pytest.raises(BadInput, match="device"):
+        on_device(Experiment(), "toaster")
