@@ -21,8 +21,9 @@ from gossipnet.topology import Neighborhood
 from gossipnet.training.build import build_trainer, node_config
 from gossipnet.training.files import save_model
 from gossipnet.training.measure import coordinates, digest, take_sample
+from gossipnet.training.merging import Incoming
 from gossipnet.training.randomness import seed_process
-from gossipnet.training.trainer import Diverged, Incoming, Trainer
+from gossipnet.training.trainer import Diverged, Trainer
 from gossipnet.transfer import pack
 
 if TYPE_CHECKING:

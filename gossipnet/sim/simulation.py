@@ -52,7 +52,8 @@ from gossipnet.topology import Topology, make_topology
 from gossipnet.training.build import build_trainer, evaluated_nodes, node_config, pick_device, split
 from gossipnet.training.files import save_model
 from gossipnet.training.measure import coordinates, digest, measure_together, take_sample
-from gossipnet.training.trainer import Diverged, Incoming, Trainer
+from gossipnet.training.merging import Incoming
+from gossipnet.training.trainer import Diverged, Trainer
 from gossipnet.transfer import pack, unpack
 from gossipnet.wire import Offer, Payload, encode
 

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gossipnet.data.task import Samples, Task
-from gossipnet.merge import Group, MergeRule, variance_ratio
+from gossipnet.merge import MergeRule
 from gossipnet.model import ModelSpec, bind
 from gossipnet.streams import generator, seed_of
 from gossipnet.training.batches import batches, hold_out
 from gossipnet.training.evaluation import evaluate
+from gossipnet.training.merging import Incoming, Merging
 from gossipnet.training.norms import batch_norms, recalibrate
 from gossipnet.training.optimizer import make_optimizer, scale_lr
 from gossipnet.training.randomness import OwnRandomness
@@ -50,16 +51,6 @@ class TrainerConfig:
     validation: float = 0.0  # share of the samples that is not trained on
 
 
-@dataclass(frozen=True, eq=False)
-class Incoming:
-    """One model of a merge: its vector (d,) float32 on the CPU, and what came with it."""
-
-    vector: Tensor
-    weight: float
-    age: int
-    samples: int
-
-
 class Trainer:
     """One node's model on `device`, with the training samples `indices` of the task.
 
@@ -87,8 +78,8 @@ class Trainer:
         self.vector = bind(self.module)
         self.optimizer = make_optimizer(config.optimizer, [*self.module.parameters()], config.lr)
         self._schedule = make_schedule(config.schedule)
-        self._rule = rule
-        self._memory = {k: v.to(device) for k, v in (rule.init(self.spec) if rule.init else {}).items()}
+        reset = config.after_merge == "reset"
+        self._merging = Merging(self.vector, self.spec, rule, config.buffers, self._recalibrate, self.optimizer, reset)
         training, self._held = hold_out(indices, config.validation, generator(config.seed, config.node, "validation"))
         self.n_samples = len(training)
         self._batches = batches(training, config.batch_size, generator(config.seed, config.node, "batches"))
@@ -124,49 +115,14 @@ class Trainer:
 
         Returns the numbers to report: with `measure`, variance_ratio (see `gossipnet.merge.variance_ratio`).
         """
-        group = self._group(own_weight, own_age, incoming)
+        own = (own_weight, own_age, self.n_samples)
         with self._stream():
-            merged, memory = self._rule.step(group, {k: v.clone() for k, v in self._memory.items()})
-            self._check(merged)
-            ratio = variance_ratio(self.spec, group.vectors, group.weights, merged) if measure else None
-            self._commit(group, merged)
-        self._memory = memory
-        if self.config.after_merge == "reset":
-            self.optimizer.state.clear()
-        return {"variance_ratio": ratio}
+            return self._merging(own, incoming, measure)
 
-    def _group(self, own_weight: float, own_age: int, incoming: Sequence[Incoming]) -> Group:
-        return Group(
-            vectors=torch.stack([self.vector, *(m.vector.to(self.device) for m in incoming)]),
-            weights=torch.tensor([own_weight, *(m.weight for m in incoming)], device=self.device),
-            ages=torch.tensor([own_age, *(m.age for m in incoming)], device=self.device),
-            samples=torch.tensor([self.n_samples, *(m.samples for m in incoming)], device=self.device),
-            spec=self.spec,
-        )
-
-    def _check(self, merged: Tensor) -> None:
-        """Raise RuntimeError for what no model can be; the rule may be the user's."""
-        if merged.shape != self.vector.shape:
-            got, wanted = tuple(merged.shape), tuple(self.vector.shape)
-            raise RuntimeError(f"merge rule {self._rule.name!r} returned a vector of shape {got}, expected {wanted}")
-        if not bool(merged.float().isfinite().all()):
-            raise RuntimeError(f"merge rule {self._rule.name!r} returned nan or inf, expected finite numbers")
-
-    def _commit(self, group: Group, merged: Tensor) -> None:
-        """Write the merged parameters, and the float buffers by their policy, whatever the rule made of those."""
-        buffers = slice(self.spec.n_parameters, None)
-        statistics = group.vectors[0, buffers]
-        if self.config.buffers == "average":
-            statistics = group.weights @ group.vectors[:, buffers]
-        before = self.vector.clone() if self.config.buffers == "recalibrate" else self.vector
-        self.vector.copy_(merged)
-        self.vector[buffers] = statistics
-        if self.config.buffers == "recalibrate" and batch_norms(self.module):
-            try:
-                recalibrate(self.module, (self._batch()[0] for _ in range(RECALIBRATION_BATCHES)))
-            except BaseException:
-                self.vector.copy_(before)
-                raise
+    def _recalibrate(self) -> None:
+        """Estimate the statistics of BatchNorm anew, from the next batches."""
+        if batch_norms(self.module):
+            recalibrate(self.module, (self._batch()[0] for _ in range(RECALIBRATION_BATCHES)))
 
     def evaluate(self, final: bool) -> dict[str, Any]:
         """Loss and metrics, means over the whole test set (`final`) or over its first `evaluate_samples`.

@@ -15,7 +15,8 @@ from gossipnet.merge.group import Group
 from gossipnet.model import bind
 from gossipnet.streams import generator
 from gossipnet.training.batches import batches
-from gossipnet.training.trainer import Diverged, Incoming, Trainer
+from gossipnet.training.merging import Incoming
+from gossipnet.training.trainer import Diverged, Trainer
 
 DEVICES = ["cpu", *(f"cuda:{i}" for i in range(min(1, torch.cuda.device_count())))]
 
@@ -28,7 +29,7 @@ def held(trainer):
     """All that a merge may change, copied."""
     counters = [b.clone() for b in trainer.module.buffers()]
     moments = copy.deepcopy(dict(trainer.optimizer.state))
-    return trainer.vector.clone(), counters, copy.deepcopy(trainer._memory), moments
+    return trainer.vector.clone(), counters, copy.deepcopy(trainer._merging.memory), moments
 
 
 def assert_same(one, other):
@@ -233,7 +234,7 @@ def test_what_a_rule_remembers_comes_back_to_it():
     for _ in range(2):
         trainer.merge(1.0, 0, [], measure=False)
     assert torch.allclose(trainer.vector, 2 * first)
-    assert trainer._memory["merges"] == 2
+    assert trainer._merging.memory["merges"] == 2
 
 
 def test_the_memory_of_a_rule_is_not_written_into():
@@ -243,7 +244,7 @@ def test_the_memory_of_a_rule_is_not_written_into():
     expected = 0.75 * trainer.vector + 0.25 * other.vector
     trainer.merge(0.75, 0, [other], measure=False)
     trainer.train(1, 3)
-    assert torch.allclose(trainer._memory["total"], expected)
+    assert torch.allclose(trainer._merging.memory["total"], expected)
 
 
 def raises(group, state):

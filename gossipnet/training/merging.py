@@ -1,0 +1,100 @@
+"""Merging what has arrived into one model's vector: needs the vector and a rule, and no task or trainer."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gossipnet.merge import Group, MergeRule, variance_ratio
+from gossipnet.model import ModelSpec
+from gossipnet.training.optimizer import Optimizer
+
+
+@dataclass(frozen=True, eq=False)
+class Incoming:
+    """One model of a merge: its vector (d,) float32 on the CPU, and what came with it."""
+
+    vector: Tensor
+    weight: float
+    age: int
+    samples: int
+
+
+class Merging:
+    """One model's merges by `rule`, with what the rule remembers. Not thread-safe: one thread writes a vector.
+
+    vector: (d,) float32, what `bind` returned; each merge writes into it. buffers: what becomes of float buffers,
+    average | own | recalibrate; then `recalibrate()` is called once the parameters are written, to write them anew.
+    optimizer: its state (momentum) is cleared after each merge if `reset`.
+    """
+
+    def __init__(
+        self,
+        vector: Tensor,
+        spec: ModelSpec,
+        rule: MergeRule,
+        buffers: str = "average",
+        recalibrate: Callable[[], None] | None = None,
+        optimizer: Optimizer | None = None,
+        reset: bool = False,
+    ) -> None:
+        self.vector = vector
+        self.spec = spec
+        self.rule = rule
+        self.memory = {k: v.to(vector.device) for k, v in (rule.init(spec) if rule.init else {}).items()}
+        self._buffers = buffers
+        self._recalibrate = recalibrate if buffers == "recalibrate" else None
+        self._optimizer = optimizer if reset else None
+
+    def __call__(self, own: tuple[float, int, int], incoming: Sequence[Incoming], measure: bool) -> dict[str, Any]:
+        """Merge `incoming`, in their order, into the model. A merge that fails leaves everything as it was.
+
+        own: weight, age and samples of the own model. Returns the numbers to report: with `measure`, variance_ratio
+        (see `gossipnet.merge.variance_ratio`). Raises what the rule raises, and RuntimeError for what is no model.
+        """
+        group = self._group(own, incoming)
+        merged, memory = self.rule.step(group, {k: v.clone() for k, v in self.memory.items()})
+        self._check(merged)
+        ratio = variance_ratio(self.spec, group.vectors, group.weights, merged) if measure else None
+        self._commit(group, merged)
+        self.memory = memory
+        if self._optimizer is not None:
+            self._optimizer.state.clear()
+        return {"variance_ratio": ratio}
+
+    def _group(self, own: tuple[float, int, int], incoming: Sequence[Incoming]) -> Group:
+        weight, age, samples = own
+        device = self.vector.device
+        return Group(
+            vectors=torch.stack([self.vector, *(m.vector.to(device) for m in incoming)]),
+            weights=torch.tensor([weight, *(m.weight for m in incoming)], device=device),
+            ages=torch.tensor([age, *(m.age for m in incoming)], device=device),
+            samples=torch.tensor([samples, *(m.samples for m in incoming)], device=device),
+            spec=self.spec,
+        )
+
+    def _check(self, merged: Tensor) -> None:
+        """Raise RuntimeError for what no model can be; the rule may be the user's."""
+        if merged.shape != self.vector.shape:
+            got, wanted = tuple(merged.shape), tuple(self.vector.shape)
+            raise RuntimeError(f"merge rule {self.rule.name!r} returned a vector of shape {got}, expected {wanted}")
+        if not bool(merged.float().isfinite().all()):
+            raise RuntimeError(f"merge rule {self.rule.name!r} returned nan or inf, expected finite numbers")
+
+    def _commit(self, group: Group, merged: Tensor) -> None:
+        """Write the merged parameters, and the float buffers by their policy, whatever the rule made of those."""
+        buffers = slice(self.spec.n_parameters, None)
+        statistics = group.vectors[0, buffers]
+        if self._buffers == "average":
+            statistics = group.weights @ group.vectors[:, buffers]
+        before = self.vector.clone() if self._recalibrate else self.vector
+        self.vector.copy_(merged)
+        self.vector[buffers] = statistics
+        if self._recalibrate:
+            try:
+                self._recalibrate()
+            except BaseException:
+                self.vector.copy_(before)
+                raise

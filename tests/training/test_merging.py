@@ -1,0 +1,58 @@
+"""Merging: the merges of a model that has no task, no trainer and no random numbers of its own."""
+
+import pytest
+import torch
+from small_training import norm_model, plain_model
+from torch import nn
+
+from gossipnet.merge import Group, MergeRule, make_merge
+from gossipnet.model import ModelSpec, bind
+from gossipnet.training.merging import Incoming, Merging
+
+OWN = (0.5, 9, 30)  # weight, age, samples
+
+
+def merging_of(module: nn.Module, rule: str | MergeRule = "average", **options) -> Merging:
+    spec = ModelSpec.of(module)
+    return Merging(bind(module), spec, make_merge(rule) if isinstance(rule, str) else rule, **options)
+
+
+def others(merging, n=2):
+    generator = torch.Generator().manual_seed(1)
+    return [Incoming(torch.randn(merging.spec.numel, generator=generator), 0.5 / n, j, 30) for j in range(n)]
+
+
+@pytest.mark.parametrize("rule", ["average", "variance-corrected", "sign-aligned", "sign-aligned:trim=0.2"])
+def test_a_bare_module_is_merged_as_the_rule_says(rule):
+    merging = merging_of(plain_model(), rule)
+    incoming = others(merging)
+    vectors = torch.stack([merging.vector, *(m.vector for m in incoming)])
+    expected = make_merge(rule)(Group(vectors, torch.tensor([0.5, 0.25, 0.25]), merging.spec))
+    merging(OWN, incoming, measure=False)
+    assert torch.equal(merging.vector, expected)
+
+
+def test_momentum_goes_when_told():
+    module = plain_model()
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.9)
+    for reset in (False, True):
+        merging = merging_of(module, optimizer=optimizer, reset=reset)
+        module(torch.ones(1, 6)).sum().backward()
+        optimizer.step()
+        merging(OWN, others(merging), measure=False)
+        assert bool(optimizer.state) is not reset
+
+
+def test_statistics_are_written_anew_by_whoever_knows_how():
+    module, called = norm_model(), []
+    merging = merging_of(module, buffers="recalibrate", recalibrate=lambda: called.append(merging.vector.clone()))
+    incoming = others(merging, 1)
+    expected = 0.5 * merging.vector + 0.5 * incoming[0].vector
+    merging(OWN, incoming, measure=False)
+    parameters = slice(0, merging.spec.n_parameters)
+    assert torch.allclose(called[0][parameters], expected[parameters])
+
+
+def test_other_policies_recalibrate_nothing():
+    merging = merging_of(norm_model(), buffers="own", recalibrate=lambda: pytest.fail("called"))
+    merging(OWN, others(merging), measure=False)
