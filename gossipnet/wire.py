@@ -16,6 +16,7 @@ VERSION = 1
 HEADER_BYTES = 4096  # no header that we write is over 200 bytes; the rest is room for later versions
 MAX_COUNT = 2**48  # of rounds, ages, samples, bytes: far above any run, far below an overflow of int64 or float64
 MOST_CHUNKS = 64  # of one Pull
+ANYBODY = 0  # the receiver of a Who: its sender does not know yet who is there
 LEAST_CHUNK_BYTES, MOST_CHUNK_BYTES = 1 << 10, 1 << 20
 _LIMITS = {  # depth is limited by the field table: a value that is a list or a map is refused
     "max_array_len": 0,
@@ -125,7 +126,22 @@ class Bye:
     round: int
 
 
-Body = Hello | Offer | Ask | Pull | Chunk | Gone | Ack | Bye
+@dataclass(frozen=True, slots=True)
+class Who:
+    """Who are you, and do you know me? For a node that knows its neighbors by endpoint only; sent to ANYBODY."""
+
+
+@dataclass(frozen=True, slots=True)
+class Iam:
+    """The answer to a Who, the only message that goes back on the connection of the other."""
+
+    digest: bytes  # of the sender's ModelSpec, 8 bytes
+    codec: str
+    push_bytes: int  # models up to this size it takes inside an offer
+    known: int  # 1 once it knows, by its own question, who asked
+
+
+Body = Hello | Offer | Ask | Pull | Chunk | Gone | Ack | Bye | Who | Iam
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +167,10 @@ def _count(value: Any) -> bool:
 
 def _u64(value: Any) -> bool:
     return type(value) is int and 0 <= value < 2**64
+
+
+def _flag(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= 1
 
 
 def _few(value: Any) -> bool:
@@ -187,6 +207,8 @@ _FIELDS: Mapping[type[Any], Mapping[str, Check]] = {
     Chunk: {"round": _count, "index": _count, "checksum": _bytes8},
     Ack: {"round": _count},
     Bye: {"round": _count},
+    Who: {},
+    Iam: {"digest": _bytes8, "codec": _name, "push_bytes": _count, "known": _flag},
 }
 _PAYLOAD: Mapping[str, Check] = {"codec": _name, "size": _count, "checksum": _bytes8}  # of an Offer besides
 _KINDS: Mapping[str, type[Any]] = {kind.__name__.lower(): kind for kind in _FIELDS}
@@ -260,7 +282,7 @@ def _check_envelope(fields: dict[str, Any], swarm: bytes, receiver: int) -> Refu
         return Refusal(Reason.VERSION, f"version {fields['v']}, this is {VERSION}", fields["from"])
     if fields["swarm"] != swarm:
         return Refusal(Reason.SWARM, "of another swarm", fields["from"])
-    if fields["to"] != receiver:
+    if fields["to"] != receiver and not (fields["kind"] == "who" and fields["to"] == ANYBODY):
         return Refusal(Reason.RECEIVER, f"for node {fields['to']}", fields["from"])
     return None
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gossipnet.wire import (
+    ANYBODY,
     HEADER_BYTES,
     LEAST_CHUNK_BYTES,
     MAX_COUNT,
@@ -23,12 +24,14 @@ from gossipnet.wire import (
     Chunk,
     Gone,
     Hello,
+    Iam,
     Message,
     Offer,
     Payload,
     Pull,
     Reason,
     Refusal,
+    Who,
     decode,
     encode,
 )
@@ -50,6 +53,8 @@ bodies = st.one_of(
     st.builds(Gone, counts),
     st.builds(Ack, counts),
     st.builds(Bye, counts),
+    st.builds(Who),
+    st.builds(Iam, eight, codec_names, counts, st.integers(0, 1)),
 )
 messages = st.builds(Message, counts, counts, sessions, bodies)
 to_me = st.builds(Message, counts, st.just(ME), sessions, bodies)
@@ -66,6 +71,8 @@ EXAMPLES = [
         Gone(7),
         Ack(7),
         Bye(20),
+        Who(),
+        Iam(b"8 bytes.", "float32", 2**19, 1),
     )
 ]
 every_kind = pytest.mark.parametrize("message", EXAMPLES, ids=lambda m: type(m.body).__name__)
@@ -102,7 +109,11 @@ def assert_sound(out: Message | Refusal) -> None:
         return
     assert type(out) is Message
     assert out.receiver == ME
-    numbers = [out.sender, out.body.round]
+    numbers = [out.sender, getattr(out.body, "round", 0)]
+    if isinstance(out.body, Iam):
+        numbers.append(out.body.push_bytes)
+        assert out.body.known in (0, 1)
+        assert type(out.body.codec) is str
     if isinstance(out.body, Pull):
         numbers += [out.body.first, out.body.count, out.body.chunk_bytes]
         assert 1 <= out.body.count <= MOST_CHUNKS
@@ -120,7 +131,7 @@ def assert_sound(out: Message | Refusal) -> None:
     assert all(type(n) is int and 0 <= n < MAX_COUNT for n in numbers)
     assert type(out.session) is int
     assert 0 <= out.session < 2**64
-    if isinstance(out.body, Hello | Offer):
+    if isinstance(out.body, Hello | Offer | Iam):
         assert type(out.body.digest) is bytes
         assert len(out.body.digest) == 8
     assert decode(frames_of(out), SWARM, ME) == out
@@ -213,6 +224,7 @@ WRONG: dict[str, list[Any]] = {
     "number": [True, False, None, -1, -(2**63), 7.0, math.nan, math.inf, "7", b"7", [], {}, [7], {"a": 7}],
     "count": [MAX_COUNT, 2**63, 2**64 - 1],
     "eight": [b"", b"7 bytes", b"9 bytes..", "8 bytes.", bytes(128), bytes(129), 8, None, [], list(range(8))],
+    "flag": [2, 7],
     "few": [0, MOST_CHUNKS + 1],
     "chunk": [0, LEAST_CHUNK_BYTES - 1, MOST_CHUNK_BYTES + 1],
     "name": ["", "x" * 65, "x" * 129, "é", "a\nb", "a\0", "\u202e", b"float32", 1, None, True, [], ["hello"], {}],
@@ -234,6 +246,8 @@ FIELDS = {
     "digest": ("eight",),
     "codec": ("name",),
     "size": ("number", "count"),
+    "push_bytes": ("number", "count"),
+    "known": ("number", "count", "flag"),
     "checksum": ("eight",),
 }
 
@@ -455,3 +469,14 @@ def test_msgpack_in_plain_python_is_as_safe(header: bytes, message: Message) -> 
         patch.setattr(msgpack, "unpackb", msgpack.fallback.unpackb)
         assert isinstance(decode([header], SWARM, ME), Refusal)
         assert decode(frames_of(message), SWARM, ME) == message
+
+
+def test_only_the_question_who_is_there_may_be_for_anybody() -> None:
+    for message in EXAMPLES:
+        to_anybody = Message(message.sender, ANYBODY, message.session, message.body)
+        found = decode(frames_of(to_anybody), SWARM, ME)
+        if isinstance(message.body, Who):
+            assert found == to_anybody
+        else:
+            assert isinstance(found, Refusal)
+            assert found.reason is Reason.RECEIVER

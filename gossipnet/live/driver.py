@@ -40,9 +40,10 @@ from gossipnet.live.zeromq import READABLE, Arrival, Poller, Transport
 from gossipnet.model import ModelSpec
 from gossipnet.node import Node
 from gossipnet.transfer import Fetches, Parcel, admit, check, checksum, slice_of
-from gossipnet.wire import Chunk, Message, Offer, Pull, Reason, Refusal, decode, encode
+from gossipnet.wire import Chunk, Iam, Message, Offer, Pull, Reason, Refusal, Who, decode, encode
 
 BATCH = 64  # messages read before anything else gets its turn
+ANSWERS = 4  # the same of answers, from each neighbor
 DOWN_AFTER_S = 1.0  # a link that is back by then was never down: libzmq reconnects after 0.05 s
 LOOK_EVERY_S = 0.25  # at who is at the door, and at links that are about to be down
 
@@ -94,6 +95,7 @@ class Driver(threading.Thread):
         self._fetches = Fetches(spec, codec, chunk_bytes)
         self._outlet = outlet
         self._transport: Transport
+        self.opened = threading.Event()  # the port is ours, or `crash` says why not
         self._posted: deque[Event | Callable[[], None]] = deque()
         self._waker, self._wake = os.pipe()
         self._down_at: dict[int, float] = {}
@@ -118,9 +120,8 @@ class Driver(threading.Thread):
 
     def run(self) -> None:
         try:
-            size = self._codec.payload_bytes(self._spec.numel)
-            most = size if size <= self._push_bytes else self._chunk_bytes
-            self._transport = Transport(self.place.listen, self.place.peers, most)
+            self._open()
+            self.opened.set()
             try:
                 self._drive()
             finally:
@@ -128,15 +129,25 @@ class Driver(threading.Thread):
         except BaseException as error:
             self.crash = error
         finally:
+            self.opened.set()
             self.stopping.set()
             self.actions.put(None)
 
-    def _drive(self) -> None:
+    def _open(self) -> None:
+        """Take the port, and wait for it and for whoever else has something to say."""
+        self._transport = Transport(self.place.listen, self.place.peers, self._most_bytes())
         self._poller = Poller()
         self._poller.register(self._waker, READABLE)
         if self._outlet.fileno() is not None:
             self._poller.register(self._outlet.fileno(), READABLE)
         self._transport.register(self._poller)
+
+    def _most_bytes(self) -> int:
+        """The largest payload that may come in."""
+        size = self._codec.payload_bytes(self._spec.numel)
+        return size if size <= self._push_bytes else self._chunk_bytes
+
+    def _drive(self) -> None:
         self._handle(Started())
         while not self._done:
             self._turn()
@@ -179,28 +190,38 @@ class Driver(threading.Thread):
 
     def _listen(self) -> None:
         for peer, up in self._transport.links():
-            if not up:
-                self._down_at[peer] = self.now() + DOWN_AFTER_S
-            elif self._down_at.pop(peer, None) is None:
-                self._handle(PeerUp(peer))
+            self._link(peer, up)
         for arrival in self._transport.receive(BATCH):
             self._arrived(arrival)
+        for peer, frames in self._transport.answers(ANSWERS):
+            self._answered(peer, frames)
         self._transport.attend(self.now())
         for refusal in self._transport.door.refusals():
             self._handle(Received(refusal))
 
+    def _link(self, peer: int, up: bool) -> None:
+        if not up:
+            self._down_at[peer] = self.now() + DOWN_AFTER_S
+        elif self._down_at.pop(peer, None) is None:
+            self._handle(PeerUp(peer))
+
+    def _answered(self, peer: int, frames: list[memoryview]) -> None:
+        """Nothing was asked: nodes of a deployment know each other by number."""
+        self._handle(Received(Refusal(Reason.UNEXPECTED, "an answer to no question", peer)))
+
     def _arrived(self, arrival: Arrival) -> None:
-        received = self._read(arrival.frames)
+        received = self._read(arrival)
         valid = received is None or not isinstance(received.message, Refusal)
         self._transport.door.came_out(arrival.descriptor, arrival.n_frames, arrival.size, valid, self.now())
         if received is not None:
             self._handle(received)
 
-    def _read(self, frames: list[memoryview] | None) -> Received | None:
+    def _read(self, arrival: Arrival) -> Received | None:
         """What the Node is to be told of a message; nothing of a chunk that went where it should."""
+        frames = arrival.frames
         if frames is None:
             return Received(Refusal(Reason.FRAMES, "more frames than any message has"))
-        message = decode(frames, self.place.swarm, self.place.node)
+        message = self._decode(frames)
         if isinstance(message, Refusal):
             return Received(message)
         match message.body:
@@ -208,8 +229,20 @@ class Driver(threading.Thread):
                 return self._read_offer(message, message.body, frames)
             case Chunk():
                 return self._read_chunk(message, frames[1])
+            case Who() | Iam():
+                return self._asked(message, arrival)
             case _:
                 return Received(message)
+
+    def _decode(self, frames: list[memoryview]) -> Message | Refusal:
+        return decode(frames, self.place.swarm, self.place.node)
+
+    def _header(self, message: Message) -> bytes:
+        return encode(message, self.place.swarm)
+
+    def _asked(self, message: Message, arrival: Arrival) -> Received | None:
+        """Somebody wants to know who is here; only embedded nodes tell."""
+        return Received(Refusal(Reason.UNEXPECTED, "a question of no neighbor", message.sender))
 
     def _read_offer(self, message: Message, offer: Offer, frames: list[memoryview]) -> Received:
         inline = len(frames) == 2
@@ -229,7 +262,7 @@ class Driver(threading.Thread):
         """Best effort: what gets lost is asked for again."""
         session = self._node.config.session
         for pull in pulls:
-            header = encode(Message(self.place.node, peer, session, pull), self.place.swarm)
+            header = self._header(Message(self.place.node, peer, session, pull))
             self._transport.send(peer, header, None)
 
     def _serve(self, action: Serve) -> None:
@@ -241,7 +274,7 @@ class Driver(threading.Thread):
             if data is None:
                 return
             chunk = Chunk(pull.round, index, checksum(data))
-            header = encode(Message(self.place.node, action.peer, session, chunk), self.place.swarm)
+            header = self._header(Message(self.place.node, action.peer, session, chunk))
             if not self._transport.send(action.peer, header, data):
                 return
 
@@ -278,9 +311,14 @@ class Driver(threading.Thread):
         if isinstance(message.body, Offer) and action.snapshot is not None:
             parcel: Parcel = action.snapshot.storage
             message = replace(message, body=replace(message.body, payload=parcel.payload))
-            data = parcel.data if parcel.payload.size <= self._push_bytes else None  # else only offered
-        sent = self._transport.send(message.receiver, encode(message, self.place.swarm), data)
+            pushed = parcel.payload.size <= self._takes_bytes(message.receiver)
+            data = parcel.data if pushed else None  # else only offered
+        sent = self._transport.send(message.receiver, self._header(message), data)
         return None if sent else SendDropped(action.message)
+
+    def _takes_bytes(self, peer: int) -> int:
+        """The largest model to send that neighbor inside an offer."""
+        return self._push_bytes
 
     def _report(self, action: Report) -> None:
         numbers = dict(action.numbers)
@@ -297,5 +335,8 @@ class Driver(threading.Thread):
         self._look_at = now + LOOK_EVERY_S
         for peer in [peer for peer, at in self._down_at.items() if now >= at]:
             del self._down_at[peer]
-            self._handle(PeerDown(peer))
+            self._lost(peer)
         self._transport.door.look(now)
+
+    def _lost(self, peer: int) -> None:
+        self._handle(PeerDown(peer))

@@ -1,7 +1,8 @@
 """The sockets of one node: a ROUTER that all neighbors send to, and a DEALER to each of them. The only file with zmq.
 
-Everything goes from a node's DEALER to its neighbor's ROUTER; nothing is sent the other way round. So each neighbor
-has its own queue, its own back-pressure and its own `close`. All sockets belong to the thread that made them.
+Everything goes from a node's DEALER to its neighbor's ROUTER; only the answer to the question who is there comes back
+the same way. So each neighbor has its own queue, its own back-pressure and its own `close`. All sockets belong to the
+thread that made them.
 
 What the options are for (numbers measured on libzmq 4.3.5):
 - High-water marks count whole messages, so they are small; IMMEDIATE keeps messages out of links that do not exist.
@@ -54,6 +55,7 @@ class Arrival:
     descriptor: int  # of the connection that it came from; -1 if that is not known
     n_frames: int
     size: int  # bytes in all
+    route: bytes = b""  # for `answer`: names the connection, not who is at its other end
 
 
 class Transport:
@@ -75,6 +77,7 @@ class Transport:
         self._router.zap_domain = b"gossipnet"
         self._doorbell = self._router.get_monitor_socket(zmq.EVENT_ACCEPTED | _DOWN)
         self._bind()
+        self.endpoint: str = self._router.last_endpoint.decode()  # `listen`, with the port that it came to
         self._dealers = {peer: self._socket(zmq.DEALER) for peer in self.peers}
         self._monitors = {}
         for peer, dealer in self._dealers.items():
@@ -92,6 +95,7 @@ class Transport:
         socket.heartbeat_ttl = HEARTBEAT_TIMEOUT_MS
         socket.ipv6 = 1
         if kind == zmq.DEALER:
+            socket.maxmsgsize = HEADER_BYTES  # only answers come in here
             socket.immediate = 1
             socket.reconnect_ivl = RECONNECT_MS
             socket.reconnect_ivl_max = RECONNECT_MOST_MS
@@ -112,7 +116,7 @@ class Transport:
 
     def register(self, poller: zmq.Poller) -> None:
         """Let `poller` wait for whatever `links`, `attend` and `receive` would find."""
-        for socket in (self._router, self._doorbell, *self._monitors.values()):
+        for socket in (self._router, self._doorbell, *self._dealers.values(), *self._monitors.values()):
             poller.register(socket, zmq.POLLIN)
 
     def links(self) -> Iterator[tuple[int, bool]]:
@@ -150,13 +154,33 @@ class Transport:
         """Up to `most` messages that have come in."""
         for _ in range(most):
             try:
-                frame = self._router.recv(zmq.DONTWAIT, copy=False)  # the routing id: no identity, of no use
+                frame = self._router.recv(zmq.DONTWAIT, copy=False)  # the routing id: no identity
             except zmq.Again:
                 return
             yield self._rest(frame)
 
+    def answer(self, route: bytes, header: bytes) -> None:
+        """Send a header back on the connection of an Arrival; lost if that is gone or its queue is full."""
+        with contextlib.suppress(zmq.ZMQError):
+            self._router.send_multipart((route, header), zmq.DONTWAIT)
+
+    def answers(self, most: int) -> Iterator[tuple[int, list[memoryview]]]:
+        """(neighbor, frames) of what came back on our own connections, up to `most` from each."""
+        for peer, dealer in self._dealers.items():
+            for _ in range(most):
+                try:
+                    frame = dealer.recv(zmq.DONTWAIT, copy=False)
+                except zmq.Again:
+                    break
+                frames = [frame.buffer]
+                while frame.more:
+                    frame = dealer.recv(zmq.DONTWAIT, copy=False)
+                    frames = [*frames, frame.buffer][: MOST_FRAMES + 1]  # too many are refused, and not kept
+                yield peer, frames
+
     def _rest(self, frame: Any) -> Arrival:
         """The message that begins with the routing id `frame`; frames that no message of ours has are not kept."""
+        route = frame.bytes
         frames: list[memoryview] = []
         count = size = 0
         while frame.more:
@@ -165,7 +189,7 @@ class Transport:
             size += len(frame)
             if count <= MOST_FRAMES:
                 frames.append(frame.buffer)
-        return Arrival(frames if count <= MOST_FRAMES else None, _origin(frame), count, size)
+        return Arrival(frames if count <= MOST_FRAMES else None, _origin(frame), count, size, route)
 
     def close(self, linger_ms: int = LINGER_MS) -> None:
         """Close everything; what was sent last gets `linger_ms` to leave."""

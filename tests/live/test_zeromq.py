@@ -146,6 +146,28 @@ def test_a_neighbor_that_closes_is_noticed_and_taken_up_again(pair):
     again.close()
 
 
+def test_an_answer_goes_back_on_the_same_connection(pair):
+    a, b = pair
+    assert a.transport.send(1, b"valid question", None)
+    turned(a, b, until_true=lambda: b.arrivals, what="question")
+    (arrival,) = b.arrivals
+    b.transport.answer(b"no such connection", b"lost")
+    b.transport.answer(arrival.route, b"answer")
+    found = []
+    turned(a, b, until_true=lambda: found.extend(a.transport.answers(4)) or found, what="answer")
+    assert [(peer, [bytes(f) for f in frames]) for peer, frames in found] == [(1, [b"answer"])]
+    assert not [*b.transport.answers(4)]
+
+
+def test_an_answer_that_is_too_large_ends_the_link(pair):
+    """What comes in on our own connections is small, whatever the size of a model."""
+    a, b = pair
+    assert a.transport.send(1, b"valid question", None)
+    turned(a, b, until_true=lambda: b.arrivals, what="question")
+    b.transport.answer(b.arrivals[0].route, bytes(HEADER_BYTES + 1))
+    turned(a, b, until_true=lambda: a.downs, what="end of the link")
+
+
 def test_nothing_to_send_to_is_no_error(tmp_path):
     node = Node(f"ipc://{tmp_path}/a", {1: f"ipc://{tmp_path}/b"})
     assert not node.transport.send(1, b"valid", None)
