@@ -40,7 +40,7 @@ def run_sim(experiment: "Experiment", folder: Path, view: View | None = None) ->
     times = Times(
         wall_s=wall_s,
         startup_s=started - begun,
-        evaluation_s=simulation.evaluation_s,
+        evaluation_s=simulation.engine.evaluation_s,
         virtual_s=simulation.ended_s,
     )
     summary = simulation.log.close(
