@@ -545,9 +545,11 @@ class Node:
         peer.came_up(self.round)
         self._report("peer_up", {"peer": event.peer})
         self._greet(event.peer)
-        newest = self.round if self.in_step else max(self._own, default=0)
-        if newest in self._own and event.peer in self.neighborhood.at(newest).targets:
-            self._offer(event.peer, newest)
+        needed = max(peer.merged + 1, peer.awaited_from)
+        kept = [r for r in sorted(self._own) if r >= needed] if self.in_step else sorted(self._own)[-1:]
+        for round in kept:  # those that it only listens to may have trained two before it came
+            if event.peer in self.neighborhood.at(round).targets:
+                self._offer(event.peer, round)
         self._give_up_on_foreign(event.peer, peer)
         self._progress()
 

@@ -34,7 +34,7 @@ from gossipnet.events import (
     Woke,
 )
 from gossipnet.node import EXPECTED, Node, NodeConfig, Phase
-from gossipnet.topology import make_topology
+from gossipnet.topology import Neighborhood, Row, make_topology
 from gossipnet.wire import Ack, Ask, Bye, Chunk, Gone, Hello, Message, Offer, Payload, Pull, Reason, Refusal
 
 IN_STEP = ["ring", "complete", "star", "exponential", "one-peer-exponential"]
@@ -383,6 +383,20 @@ def test_a_source_only_neighbor_is_acknowledged_and_a_target_holds_us_back() -> 
         assert [(m.receiver, m.body) for m in acks] == [(3, Ack(round))]
     assert story.node.phase is Phase.HOLDING  # node 2 is not known to have merged round 1: no room for round 3
     assert story.tell(2, Ack(1)) == [Train(3, 5)]
+
+
+def test_a_target_that_comes_late_is_offered_all_that_it_needs() -> None:
+    """Whoever hears nobody trains two rounds before its target is there; else each round would wait for an Ask."""
+    node = Node(Neighborhood(0, (Row(targets=(1,)),)), NodeConfig(5, 1, DIGEST))
+    node.handle(Started(), 0.0)
+    for round in (1, 2):
+        node.handle(Trained(snapshot(round), 1, 0.0), 0.0)
+    offered = [a.message.body.round for a in node.handle(PeerUp(1), 1.0) if isinstance(a, Send) and a.snapshot]
+    assert offered == [1, 2]
+    node.handle(Received(Message(1, 0, 1, Ack(1))), 2.0)
+    node.handle(PeerDown(1), 3.0)
+    offered = [a.message.body.round for a in node.handle(PeerUp(1), 4.0) if isinstance(a, Send) and a.snapshot]
+    assert 1 not in offered
 
 
 def test_down_ends_the_wait_and_its_weight_stays_here() -> None:

@@ -33,7 +33,8 @@ from gossipnet.live.door import Door
 from gossipnet.wire import HEADER_BYTES
 
 MOST_FRAMES = 2  # of one message: header and payload
-QUEUE = 8  # messages in flight per link and direction, none larger than one model
+QUEUE = 8  # messages that wait to be read, of each link; none is larger than one model or chunk
+SEND_QUEUE = 32  # that wait to leave: libzmq lets go of them by the half, and a window of chunks must always fit
 HANDSHAKE_MS = 3_000
 HEARTBEAT_MS = 1_000
 HEARTBEAT_TIMEOUT_MS = 5_000  # well above what a saturated machine delays libzmq's thread
@@ -86,7 +87,7 @@ class Transport:
 
     def _socket(self, kind: int) -> Any:
         socket = self._context.socket(kind)
-        socket.sndhwm = socket.rcvhwm = QUEUE
+        socket.sndhwm, socket.rcvhwm = SEND_QUEUE, QUEUE
         socket.linger = 0
         socket.maxmsgsize = self._most
         socket.handshake_ivl = HANDSHAKE_MS
