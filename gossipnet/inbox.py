@@ -12,10 +12,10 @@ from gossipnet.wire import Reason
 
 
 class Inbox:
-    """`in_step`, `depth` and `max_age` are those of the node's configuration."""
+    """`in_step`, `depth`, `max_age` and `rounds` are those of the node's configuration."""
 
-    def __init__(self, in_step: bool, depth: int, max_age: int) -> None:
-        self._in_step, self._depth, self._max_age = in_step, depth, max_age
+    def __init__(self, in_step: bool, depth: int, max_age: int, rounds: int) -> None:
+        self._in_step, self._depth, self._max_age, self._rounds = in_step, depth, max_age, rounds
         self._held: dict[tuple[int, int], Snapshot] = {}
 
     def __len__(self) -> int:
@@ -57,13 +57,25 @@ class Inbox:
         """There is a model of that peer to merge in that round."""
         return self._key(peer, round) in self._held
 
+    def peers(self) -> set[int]:
+        """Those of whom there is a model, of any round."""
+        return {peer for peer, _ in self._held}
+
     def take(self, weights: Iterable[tuple[int, float]], round: int) -> tuple[Member, ...]:
-        """The models to merge in that round, in the order of peers; they are not held any longer."""
-        return tuple(
-            Member(peer, weight, self._held.pop(self._key(peer, round)))
+        """The models to merge in that round, in the order of peers; they are not held any longer.
+
+        But for those of the last round of all: nothing newer will come from that peer, and what it ended with is what
+        it has. Without, a node slower than its neighbors would do the rest of its rounds alone.
+        """
+        found = tuple(
+            Member(peer, weight, self._held[self._key(peer, round)])
             for peer, weight in weights
             if self.has(peer, round)
         )
+        for member in found:
+            if self._in_step or member.snapshot.round < self._rounds or round >= self._rounds:
+                del self._held[self._key(member.peer, round)]
+        return found
 
     def forget_rounds(self, merged: int) -> None:
         """Nothing of a round that is done will be merged any more."""

@@ -19,7 +19,8 @@ A model too large to be pushed is only offered. What we want we fetch, one model
 waits for the one under way, and takes the place of one that waits. We keep `depth` snapshots for those who fetch from
 us, and while all of them are being fetched a free-running node offers nothing new.
 
-Free-running, and with any quorum between, the inbox holds the newest model of each peer and a merge empties it.
+Free-running, and with any quorum between, the inbox holds the newest model of each peer and a merge empties it; but the
+model that a neighbor ended its last round with is merged again and again by one that is slower.
 
 A source that is down, gone or late gives no model, and its weight stays with the node itself: rows still sum to 1.
 When a peer comes back, both sides take it up again from the later of their two rounds. A node whose sources are all
@@ -146,11 +147,11 @@ class Node:
         self.refused: Counter[Reason] = Counter()
         self.dropped_sends = 0
         self.patience = Patience()
-        self._inbox = Inbox(config.quorum is None, config.depth, config.max_age)
+        self._inbox = Inbox(config.quorum is None, config.depth, config.max_age, config.rounds)
         self._own: dict[int, Snapshot] = {}
         self._loss = 0.0
         self._members: tuple[Member, ...] = ()
-        self._since = 0.0  # when the wait of this round began
+        self._since = 0.0  # when the local steps of this round began, or the wait after them
         self._wait_s = 0.0
         self._ask_every_s = ASK_AGAIN_S
         self._stopping = False
@@ -160,6 +161,11 @@ class Node:
     @property
     def in_step(self) -> bool:
         return self.config.quorum is None
+
+    @property
+    def _learns(self) -> bool:
+        """There is a wait that somebody's patience ends, and it is learnt."""
+        return bool(self.config.quorum) and self.config.patience_s is None
 
     @property
     def inbox_size(self) -> int:
@@ -200,8 +206,11 @@ class Node:
             for peer in self._row().targets:
                 self._offer(peer, self.round)
         self.phase = Phase.WAITING
-        self._since = self._now
+        took_s, self._since = self._now - self._since, self._now
         self._ask_every_s = ASK_AGAIN_S
+        if self._learns:
+            self.patience.took(took_s)
+            self.patience.begin(self._now, self._missing(), self._inbox.peers())
         self._merge_if_ready()
         self._set_deadline()
 
@@ -270,6 +279,7 @@ class Node:
         """Start the round once no target would have to refuse its model; only in step is there such a bound."""
         if self.phase is Phase.HOLDING and not self._full_targets():
             self.phase = Phase.TRAINING
+            self._since = self._now
             self._out.append(Train(self.round, self.config.local_steps))
 
     def _full_targets(self) -> list[int]:
@@ -313,42 +323,49 @@ class Node:
         return until is not None and self._now >= until
 
     def _patient_until(self, missing: list[int]) -> float | None:
-        """When the last of the missing is late; None while that is not known."""
+        """When the last of the missing is late; None if one of them has not been heard of yet."""
         if self.config.patience_s is not None:
             return self._since + self.config.patience_s
-        waits = [self.patience.of(p) for p in missing]
-        known = [w for w in waits if w is not None]
-        return self._since + max(known) if len(known) == len(waits) else None
+        if any(self.peers[p].session == 0 for p in missing):
+            return None  # not there yet: a deployment may be started by hand
+        return max(self.patience.until(p, self._now) for p in missing)
 
     def _round_done(self, numbers: Mapping[str, Any]) -> None:
         self.merged = self.round
-        members = self._members
-        lag = sum(self.round - m.snapshot.round for m in members)
-        self._report(
-            "merged",
-            {
-                "loss": self._loss,
-                "age": self.age,
-                "steps": self.steps,
-                "merged": len(members),
-                "staleness": lag / len(members) if members else 0.0,
-                "wait_s": self._wait_s,
-                "neighbors_up": sum(p.up for p in self.peers.values()),
-                **numbers,
-            },
-        )
+        self._report("merged", {**self._course(), **numbers})
         self._members = ()
         self._inbox.forget_rounds(self.merged)
         if self.merged == self.config.rounds:
             self._say_goodbye()
         else:
             self._acknowledge()
-        every = self.config.evaluate_every
-        if every and self.config.evaluates and (self.merged % every == 0 or self.merged == self.config.rounds):
+        if self.config.evaluates and self._evaluation_due():
             self.phase = Phase.EVALUATING
             self._out.append(Evaluate(self.merged, final=False))
         else:
             self._next_round()
+
+    def _evaluation_due(self) -> bool:
+        every = self.config.evaluate_every
+        return bool(every) and (self.merged % every == 0 or self.merged == self.config.rounds)
+
+    def _course(self) -> dict[str, Any]:
+        """What a round came to. Figures per neighbor only now and then: a dense graph has many."""
+        lags = {m.peer: self.round - m.snapshot.round for m in self._members}
+        numbers: dict[str, Any] = {
+            "loss": self._loss,
+            "age": self.age,
+            "steps": self.steps,
+            "merged": len(lags),
+            "staleness": sum(lags.values()) / len(lags) if lags else 0.0,
+            "wait_s": self._wait_s,
+            "neighbors_up": sum(p.up for p in self.peers.values()),
+        }
+        if not self.in_step and self._evaluation_due():
+            numbers["lag"] = {str(peer): lag for peer, lag in lags.items()}
+            if self._learns:
+                numbers["patience_s"] = {str(peer): self.patience.of(peer) for peer in self._sources()}
+        return numbers
 
     def _acknowledge(self) -> None:
         """Tell the sources that will not hear it from our next offer."""
@@ -489,8 +506,8 @@ class Node:
     def _admit(self, sender: int, peer: Peer, offer: Offer, snapshot: Snapshot) -> None:
         peer.newest = max(peer.newest, offer.round)
         self._inbox.put(sender, snapshot)
-        waited = self.phase in (Phase.WAITING, Phase.MERGING, Phase.EVALUATING)
-        self.patience.observe(sender, self._now - self._since if waited else 0.0)
+        if self._learns:
+            self.patience.came(sender, self._now)
 
     def _fetch(self, peer: Peer, message: Message) -> None:
         """Fetch this model now, or after the one that is on its way; once is enough."""
@@ -558,12 +575,14 @@ class Node:
         if peer.up:
             self._report("peer_down", {"peer": event.peer})
         peer.went_down()
+        self.patience.forget(event.peer)
         self._progress()
 
     def _new_session(self, sender: int, peer: Peer, session: int) -> None:
         if peer.session:
             self._inbox.forget_peer(sender)
             self._out.append(Cancel(sender))
+            self.patience.forget(sender)
             peer.started_again(session, self.round)
         peer.session = session
 

