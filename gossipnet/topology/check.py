@@ -56,7 +56,8 @@ def check_connected(topology: Topology) -> None:
     parts = nx.strongly_connected_components(graph) if topology.directed else nx.connected_components(graph)
     components = sorted(parts, key=len)
     node, size = next(v for v in topology.labels if v in components[0]), len(components[0])
-    where = f"node {node!r} is on its own" if size == 1 else f"node {node!r} is cut off with {size - 1} others"
+    others = "1 other" if size == 2 else f"{size - 1} others"
+    where = f"node {node!r} is on its own" if size == 1 else f"node {node!r} is cut off with {others}"
     what = "not strongly connected" if topology.directed else "not connected"
     over = f" over its {topology.period} rounds" if topology.period > 1 else ""
     raise BadInput(

@@ -29,7 +29,7 @@ def test_a_period_counts_as_a_whole():
 @pytest.mark.parametrize(
     ("graph", "says"),
     [
-        (nx.Graph([("a", "b"), ("b", "c"), ("d", "e")]), "2 components, node 'd' is cut off with 1 others"),
+        (nx.Graph([("a", "b"), ("b", "c"), ("d", "e")]), "2 components, node 'd' is cut off with 1 other;"),
         (nx.disjoint_union(nx.path_graph(3), nx.empty_graph(2)), "3 components, node '3' is on its own"),
         (nx.DiGraph([("a", "b"), ("b", "a"), ("b", "c")]), "not strongly connected: 2 components, node 'c'"),
         (nx.Graph(), "no nodes"),
