@@ -56,13 +56,13 @@ def span_of(accuracies: list[float]) -> tuple[float, float]:
     return middle - half, middle + half
 
 
-def color_bar(span: tuple[float, float]) -> Markup:
-    """What the colours mean, with a grey swatch for nodes that have no accuracy."""
+def color_bar(span: tuple[float, float], all_known: bool = False) -> Markup:
+    """What the colours mean, with a grey swatch for nodes that have no accuracy, if there are any."""
     stops = ", ".join(shade(i / 8) for i in range(9))
     bar = element("span", class_="bar", style=f"background:linear-gradient(90deg, {stops})")
     other = element("span", element("span", class_="bar none"), "unknown", class_="pair")
-    parts = ("final accuracy", percent(span[0]), bar, percent(span[1]), other)
-    return element("p", join(parts, " "), class_="colors")
+    parts = ("final accuracy", percent(span[0]), bar, percent(span[1]))
+    return element("p", join(parts if all_known else (*parts, other), " "), class_="colors")
 
 
 def _node(graph: Graph, i: int, at: Floats, radius: float, accuracy: float | None, span: tuple[float, float]) -> Markup:

@@ -9,6 +9,7 @@ from gossipnet.report.units import count
 
 MOST_NODES, MOST_CLASSES = 128, 40
 WIDTH, LEFT, TOP, TALL = 1080.0, 64.0, 54.0, 16.0
+UPPER, FULL = 0.61, 0.86  # shares from which the ink of numbers turns over: on a dark ground, on a light one
 _BAR = 34.0  # the tallest of the bars above the map, which show all samples of a node
 
 
@@ -50,7 +51,8 @@ def _about(split: Split, shown: int) -> str:
     total = split.counts.sum(axis=1)
     held = (split.counts > 0).sum(axis=1)
     text = f"{count(int(total.min()))} to {count(int(total.max()))} samples a node (bars), "
-    text += f"{held.min()} to {held.max()} of {len(split.classes)} classes"
+    least, most = int(held.min()), int(held.max())
+    text += f"{most if least == most else f'{least} to {most}'} of {len(split.classes)} classes"
     return text + (f"; {shown} of {len(total):,} nodes drawn" if shown < len(total) else "")
 
 
@@ -89,7 +91,8 @@ def _cell(x: float, y: float, wide: float, share: float, title: str) -> Markup:
 
 
 def _number(x: float, y: float, n: int, share: float) -> Markup:
-    return element("text", count(n), x=x, y=y + 12, text_anchor="middle", class_="full" if share > 0.55 else None)
+    ink = "full" if share > FULL else "upper" if share > UPPER else None
+    return element("text", count(n), x=x, y=y + 12, text_anchor="middle", class_=ink)
 
 
 def _node_numbers(nodes: NDArray[np.int64], wide: float, height: float) -> Markup:

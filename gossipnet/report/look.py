@@ -7,13 +7,15 @@ blue and vermilion are lighter. Paper is always light. The script only shows tex
 STYLE = """
 :root { color-scheme: light dark; --ground: #f7f7f5; --panel: #fff; --ink: #1b1f24; --soft: #5b636c; --rule: #dcdfe3;
   --accent: #0b62a8; --warn: #fff4dd; --warn-rule: #e0a100; --heat: #0072b2; --heat-ink: #fff; --unknown: #b9bec4;
+  --upper-ink: var(--ink);
   --c0: #0072b2; --c1: #d55e00; --c2: #009e73; --c3: #b4608f; --c4: #b87d00;
   --c5: #2f97d1; --c6: #6b6b6b; --c7: #8a7a00;
   --l0: #440154; --l1: #472c7a; --l2: #3b518b; --l3: #2c718e; --l4: #21908d; --l5: #27ad81;
   --l6: #5cc863; --l7: #8ebd1f }
 @media screen and (prefers-color-scheme: dark) { :root { --ground: #121518; --panel: #1a1e22; --ink: #e7e9eb;
   --soft: #a0a8b0; --rule: #343a41; --accent: #7cc0f5; --warn: #2f2712; --warn-rule: #c79a1e; --heat: #56b4e9;
-  --heat-ink: #111; --unknown: #5c646c; --c0: #56b4e9; --c1: #f0813a; --c2: #1fc297; --c3: #d98bb8; --c4: #e69f00;
+  --heat-ink: #000; --upper-ink: #000; --unknown: #5c646c;
+  --c0: #56b4e9; --c1: #f0813a; --c2: #1fc297; --c3: #d98bb8; --c4: #e69f00;
   --c5: #3f8fe0; --c6: #b0b0b0; --c7: #f0e442; --l0: #7a5fc0; --l1: #5f7fd0; --l2: #4a94c4; --l3: #35a3ad;
   --l4: #35b779; --l5: #6dcd59; --l6: #b4de2c; --l7: #fde725 } }
 .s0 { --c: var(--c0) } .s1 { --c: var(--c1) } .s2 { --c: var(--c2) } .s3 { --c: var(--c3) }
@@ -83,7 +85,8 @@ svg.chart:focus-visible, .wide:focus-visible { outline: 2px solid var(--accent);
 .bar { display: inline-block; width: 150px; height: 12px; border-radius: 3px }
 .bar.none { width: 12px; background: var(--unknown); margin: 0 5px -1px 10px }
 .heat .ground { fill: var(--ground) } .cells rect { fill: var(--heat) }
-.heat .cells text { font-size: 11px } .heat .full { fill: var(--heat-ink) }
+.heat .cells text { font-size: 11px; fill: var(--ink) }
+.heat .cells .upper { fill: var(--upper-ink) } .heat .cells .full { fill: var(--heat-ink) }
  .totals rect { fill: var(--soft) } .heat text { font-size: 12px }
 .wide { overflow-x: auto } .wide > svg { display: block; margin-top: 8px; width: 100%; height: auto }
 .wide.table { margin: 16px 0; width: fit-content; max-width: 100% }

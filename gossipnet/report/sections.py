@@ -89,7 +89,8 @@ def nodes(shown: Sequence[Entry]) -> Markup:
     if not pictures:
         return Markup()
     colored = any(found for _, _, found in drawn)
-    return join((color_bar(span) if colored else "", element("div", *pictures, class_="grid")))
+    known = all(set(found) >= set(range(graph.n)) for _, graph, found in drawn)
+    return join((color_bar(span, known) if colored else "", element("div", *pictures, class_="grid")))
 
 
 def data(shown: Sequence[Entry]) -> Markup:

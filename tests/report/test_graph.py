@@ -80,3 +80,8 @@ def test_the_bar_names_its_ends() -> None:
     assert span_of([0.2, 0.9]) == pytest.approx((0.2, 0.9))
     assert "20.0%" in color_bar((0.2, 0.9))
     assert "90.0%" in color_bar((0.2, 0.9))
+
+
+def test_grey_is_explained_where_a_node_has_no_accuracy() -> None:
+    assert "unknown" in color_bar((0.2, 0.9))
+    assert "unknown" not in color_bar((0.2, 0.9), all_known=True)
