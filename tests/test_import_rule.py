@@ -1,6 +1,6 @@
 """Who may import whom, as design.md draws it: read off the source of every file, so that nothing has to be run.
 
-    values < rules < node < edges < experiment < cli        never upwards, not even inside a function
+    values < rules < node < edges < experiment < grid < cli        never upwards, not even inside a function
 
 Rules and node have no clock, socket, thread, file, log or global randomness; sim and live do not know each other;
 one file has zmq, one package click; nothing is ever unpickled. Imports under `if TYPE_CHECKING:` do not count.
@@ -25,6 +25,7 @@ RINGS = {
     "node": "node",
     "edges": "sim live training data checkpoint report run_folder progress doctor",
     "experiment": "experiment reference __init__",
+    "grid": "grid",
     "cli": "cli __main__",
 }
 ORDER = list(RINGS)
@@ -183,6 +184,9 @@ def test_all_that_was_forbidden_was_looked_for() -> None:
         ("node.py", "if x:\n    import gossipnet.training.trainer"),
         ("data/task.py", "from gossipnet.experiment import run"),
         ("experiment.py", "from gossipnet.cli import main"),
+        ("experiment.py", "def f():\n    from gossipnet.grid.bench import bench"),
+        ("grid/run.py", "import gossipnet.cli"),
+        ("grid/run.py", "import multiprocessing"),
         ("sim/run.py", "from gossipnet.live import run"),
         ("live/run.py", "import gossipnet.sim.run"),
         ("live/run.py", "import zmq"),
@@ -239,6 +243,10 @@ def test_the_rule_finds(file: str, source: str) -> None:
         ("live/zeromq.py", "import zmq\nfrom gossipnet.wire import decode"),
         ("live/run.py", "import time, os, threading\nfrom gossipnet.node import Node\nprint(1)"),
         ("cli/run.py", "import click\nfrom gossipnet.live import run\nfrom gossipnet.sim import run"),
+        (
+            "grid/run.py",
+            "import subprocess\nfrom gossipnet.experiment import run\nfrom gossipnet.sim.run import run_sim",
+        ),
         ("data/cifar10.py", "'''The pickled files are not read; torch.load neither.'''  # pickle"),
         ("data/files.py", "np.load(path, allow_pickle=False)"),
     ],

@@ -15,7 +15,7 @@ def configuration() -> ConfigParser:
 def test_every_package_folder_is_listed() -> None:
     listed = set(configuration()["options"]["packages"].split())
     folders = {".".join(f.parent.relative_to(ROOT).parts) for f in (ROOT / "gossipnet").rglob("__init__.py")}
-    assert listed == folders | {"gossipnet.topologies"}
+    assert listed == folders | {"gossipnet.suites", "gossipnet.topologies"}
 
 
 def test_the_node_needs_few_packages() -> None:

@@ -6,6 +6,7 @@ behind a command is imported when that command runs, so that `gossipnet --help` 
 
 import click
 
+from gossipnet.cli.bench import bench
 from gossipnet.cli.look import list_, report, topology
 from gossipnet.cli.run import node, sim, swarm
 from gossipnet.cli.setup import doctor, init
@@ -37,5 +38,5 @@ def main() -> None:
     cli.main(prog_name="gossipnet")
 
 
-for command in (swarm, sim, node, list_, report, topology, init, doctor):
+for command in (swarm, sim, bench, node, list_, report, topology, init, doctor):
     cli.add_command(command)

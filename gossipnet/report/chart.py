@@ -54,6 +54,7 @@ class Chart:
     x_kind: Kind = ROUND
     y_kind: Kind = PLAIN
     log_above: float = math.inf
+    x_log_above: float = math.inf
     reference: float | None = None
     include: tuple[float, ...] = ()  # heights that the axis must reach too
     worst_is: str = "worst"
@@ -61,7 +62,7 @@ class Chart:
 
 def draw(chart: Chart) -> Markup:
     """A figure: title, legend, SVG with a description that says in words where each curve starts and ends."""
-    x = make_axis(_all(line.curve.x for line in chart.lines), chart.x_kind, tight=True)
+    x = make_axis(_all(line.curve.x for line in chart.lines), chart.x_kind, tight=True, log_above=chart.x_log_above)
     y = make_axis(_all(_heights(chart)), chart.y_kind, log_above=chart.log_above)
     drawn = element(
         "svg",

@@ -96,6 +96,8 @@ thead th { border-top: 0; font-weight: 600; vertical-align: bottom } tbody th { 
 th:first-child { text-align: left } tbody th { min-width: 12.5em }
 thead th:not(:first-child) { min-width: 6.5em }
 th, td { overflow-wrap: normal } td { font-variant-numeric: tabular-nums } td.best { font-weight: 700 }
+td.text { text-align: left }
+section > h3, section > div > h3, details h3 { margin: 18px 0 8px } section > p.soft { margin-bottom: 8px }
 .settings { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 250px), 1fr)); gap: 16px 28px;
   margin-top: 18px }
 .settings dl { display: grid; grid-template-columns: auto 1fr; gap: 2px 14px; margin: 4px 0 0; font-size: 13.5px }

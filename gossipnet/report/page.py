@@ -8,7 +8,7 @@ from pathlib import Path
 from gossipnet.errors import BadInput
 from gossipnet.report import figures, look, sections
 from gossipnet.report.labels import labels
-from gossipnet.report.markup import Markup, element
+from gossipnet.report.markup import Markup, element, join
 from gossipnet.report.metrics import Metrics, write_csv
 from gossipnet.report.run import Run, final_metrics, load_run
 from gossipnet.report.summary import Summary
@@ -64,17 +64,18 @@ def page(runs: Sequence[Run]) -> str:
         ("numbers", "Numbers", sections.table(ROWS, shown)),
         ("settings", "Settings", sections.settings(shown)),
     ]
+    return document(runs[0].name if len(runs) == 1 else f"{len(runs)} runs compared", subtitle(runs), made)
+
+
+def document(title: str, about: object, made: Sequence[tuple[str, str, Markup]]) -> Markup:
+    """A whole page of sections, each (anchor, heading, content); those without content are left out."""
     kept = [s for s in made if s[2]]
-    title = runs[0].name if len(runs) == 1 else f"{len(runs)} runs compared"
     body = [element("section", element("h2", name), content, id_=key) for key, name, content in kept]
     links = (element("a", name, href=f"#{key}") for key, name, _ in kept)
-    head = element("header", element("h1", title), element("p", subtitle(runs), class_="soft"), element("nav", *links))
-    return Markup("<!doctype html>\n") + element(
-        "html",
-        _head(title),
-        element("body", head, element("main", *body), _footer(), element("script", Markup(look.SCRIPT))),
-        lang="en",
-    )
+    head = element("header", element("h1", title), element("p", about, class_="soft"), element("nav", *links))
+    script = element("script", Markup(look.SCRIPT))
+    html = element("html", _head(title), element("body", head, element("main", *body), _footer(), script), lang="en")
+    return join((Markup("<!doctype html>\n"), html))
 
 
 def _head(title: str) -> Markup:
