@@ -58,6 +58,13 @@ def registry(plural: str) -> Registry[Any]:
     return found
 
 
+def names(plural: str) -> list[str]:
+    """All that an option of that registry can name, the catalogue of topologies included."""
+    if plural == "topologies":
+        return [*importlib.import_module("gossipnet.topology").known_topologies()]
+    return registry(plural).names()
+
+
 class Check(Protocol):
     """What one option may be."""
 

@@ -292,3 +292,4 @@ def test_completion_knows_commands_choices_and_registries():
     assert "swarm" in complete("gossipnet sw", 1)
     assert "plain,same" in complete("gossipnet swarm --init s", 3)
     assert "plain,ring" in complete("gossipnet swarm --topology ri", 3)
+    assert "plain,karate-club" in complete("gossipnet swarm --topology ka", 3)

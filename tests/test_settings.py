@@ -20,6 +20,7 @@ from gossipnet.settings import (
     Whole,
     WordOr,
     YesNo,
+    names,
     registry,
 )
 
@@ -167,3 +168,8 @@ def test_a_plain_name_is_registered_and_needs_no_option(plural, name):
 @pytest.mark.parametrize("plural", REGISTRIES)
 def test_every_registry_is_where_the_table_says(plural):
     assert registry(plural).names()
+
+
+def test_names_are_those_of_the_registry_and_for_topologies_of_the_catalogue_too():
+    assert names("codecs") == registry("codecs").names()
+    assert {"ring", "karate-club"} <= set(names("topologies"))

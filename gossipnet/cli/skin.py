@@ -14,7 +14,7 @@ from click.shell_completion import CompletionItem
 from gossipnet.config import options
 from gossipnet.errors import BadInput
 from gossipnet.options import Option
-from gossipnet.settings import Choice, Number, Registered, Whole, WordOr, registry
+from gossipnet.settings import Choice, Number, Registered, Whole, WordOr, names
 
 FILE = click.Path(path_type=Path)
 _NO_ARGUMENTS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())  # since click 8.2
@@ -106,12 +106,12 @@ class Value(click.ParamType[Any]):
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         match self.known.check:
             case Choice(words):
-                names: Sequence[str] = words
+                known: Sequence[str] = words
             case Registered(plural):
-                names = registry(plural).names()
+                known = names(plural)
             case _:
-                names = ()
-        return [CompletionItem(n) for n in names if n.startswith(incomplete)]
+                known = ()
+        return [CompletionItem(n) for n in known if n.startswith(incomplete)]
 
 
 def _metavar(check: Any) -> str:
