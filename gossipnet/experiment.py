@@ -30,7 +30,10 @@ _MADE_ALONE = {
 
 
 class View(Protocol):
-    """What shows a run while it goes on."""
+    """What shows a run while it goes on.
+
+    One with a method `note(text)` is also told how the simulator trains, and what goes slower than it could.
+    """
 
     def report(self, time_s: float, node: int | None, event: str, round: int, numbers: dict[str, Any]) -> None:
         """Take in one report: a line of metrics.jsonl."""

@@ -83,6 +83,12 @@ class Progress:
             self._stream.write("".join(c if c.isprintable() else " " for c in line) + "\n")
         self._draw(now=True)
 
+    def note(self, text: str) -> None:
+        """A line above the table."""
+        self._erase()
+        self._stream.write("".join(c if c.isprintable() else " " for c in text) + "\n")
+        self._draw(now=True)
+
     @property
     def round(self) -> int:
         """The mean round of all nodes that have not failed, rounded down."""

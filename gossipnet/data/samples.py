@@ -50,6 +50,14 @@ class Samples:
         return as_labels(self._source.targets, self._size)
 
     @property
+    def arrays(self) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        """(inputs, targets), of which a batch is mere rows, inputs `as_float`; None if there is more to it."""
+        held = self._source
+        if not isinstance(held, _Arrays) or held.prepare is not as_float:
+            return None
+        return held.inputs, held.exact_targets
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one input, found by reading one sample."""
         return tuple(self.batch(np.zeros(1, dtype=np.int64))[0].shape[1:])
@@ -68,9 +76,17 @@ class _Arrays:
         self.prepare = prepare
 
     def batch(self, indices: NDArray[Any]) -> tuple[Tensor, Tensor]:
-        wanted = self.targets[indices]
-        exact = np.int64 if wanted.dtype.kind in "iub" else np.float32
-        return self.prepare(torch.from_numpy(self.inputs[indices])), torch.from_numpy(wanted.astype(exact))
+        wanted = self.targets[indices].astype(self._exact)
+        return self.prepare(torch.from_numpy(self.inputs[indices])), torch.from_numpy(wanted)
+
+    @property
+    def exact_targets(self) -> NDArray[Any]:
+        """All targets, as a batch has them."""
+        return self.targets.astype(self._exact)
+
+    @property
+    def _exact(self) -> type[Any]:
+        return np.int64 if self.targets.dtype.kind in "iub" else np.float32
 
 
 class _Dataset:

@@ -3,28 +3,18 @@
 The simulation hands over the jobs of one kind that are due at the same time, so that an engine may do them together.
 """
 
-import time
 import traceback
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import torch
-from numpy.typing import NDArray
 
-from gossipnet.codec import Codec, make_codec
-from gossipnet.data.task import Task
 from gossipnet.errors import BadInput
-from gossipnet.events import Evaluate, Evaluated, Event, Failed, Merge, Merged, Save, Saved, Train, Trained
-from gossipnet.model import ModelSpec, Snapshot
-from gossipnet.training.build import build_trainer, node_config
-from gossipnet.training.files import save_model
-from gossipnet.training.merging import Incoming
+from gossipnet.events import Evaluate, Event, Merge, Save, Train
+from gossipnet.model import ModelSpec
 from gossipnet.training.trainer import Diverged
-from gossipnet.transfer import pack, unpack
 
 if TYPE_CHECKING:
-    from gossipnet.config import Experiment
     from gossipnet.node import NodeConfig
 
 Work = Train | Merge | Evaluate | Save
@@ -37,6 +27,12 @@ class Job(NamedTuple):
     work: Work
 
 
+class Note(Protocol):
+    """Tells whoever watches."""
+
+    def __call__(self, text: str, warning: bool = False) -> None: ...
+
+
 class Engine(Protocol):
     """The models of all nodes, and what is done with them."""
 
@@ -45,6 +41,9 @@ class Engine(Protocol):
 
     def config(self, node: int, session: int) -> "NodeConfig":
         """What the Node of that number needs to know."""
+
+    def begin(self, node: int, work: Train) -> None:
+        """That node has started to train; `carry_out` will ask for the result once it is due."""
 
     def carry_out(self, jobs: Sequence[Job]) -> list[Event]:
         """The result of each job, in order: of one kind, due at the same time, at most one of each node.
@@ -55,82 +54,12 @@ class Engine(Protocol):
     def vector(self, node: int) -> torch.Tensor:
         """The node's model as it is now, (d,) float32."""
 
-
-class LoopEngine:
-    """`--train loop`: one node after the other, each with a Trainer of its own, as in a process of its own.
-
-    `stop` says whether training is to end after the step under way. Raises BadInput if a node cannot train.
-    """
-
-    def __init__(
-        self,
-        experiment: "Experiment",
-        task: Task,
-        parts: Sequence[NDArray[Any]],
-        folder: Path,
-        stop: Callable[[], bool],
-    ) -> None:
-        self.evaluation_s = 0.0
-        self._experiment = experiment
-        self._folder = folder
-        self._stop = stop
-        self._codec = make_codec(experiment.codec)
-        self._trainers = [build_trainer(experiment, node, task, part) for node, part in enumerate(parts)]
-        self._configs = [node_config(experiment, node, trainer, 1) for node, trainer in enumerate(self._trainers)]
-        self._ages = [0] * len(parts)
-        self.spec = self._trainers[0].spec
-
-    def config(self, node: int, session: int) -> "NodeConfig":
-        return node_config(self._experiment, node, self._trainers[node], session)
-
-    def vector(self, node: int) -> torch.Tensor:
-        return self._trainers[node].vector
-
-    def carry_out(self, jobs: Sequence[Job]) -> list[Event]:
-        return [self._attempt(*job) for job in jobs]
-
-    def _attempt(self, node: int, work: Work) -> Event:
-        try:
-            return self._do(node, work)
-        except (Diverged, BadInput) as error:
-            return Failed(str(error))
-        except Exception:
-            return Failed(traceback.format_exc())
-
-    def _do(self, node: int, work: Work) -> Event:
-        match work:
-            case Train():
-                return self._train(node, work)
-            case Merge():
-                return self._merge(node, work)
-            case Evaluate():
-                begun = time.perf_counter()
-                numbers = self._trainers[node].evaluate(work.final)
-                self.evaluation_s += time.perf_counter() - begun
-                return Evaluated(numbers)
-            case Save():
-                save_model(self._trainers[node].module, self._folder / "nodes" / str(node) / "model.safetensors")
-                return Saved()
-
-    def _train(self, node: int, work: Train) -> Trained:
-        trainer = self._trainers[node]
-        steps, loss = trainer.train(work.round, work.steps, self._stop)
-        self._ages[node] += steps
-        vector = as_received(trainer.vector, self._codec)
-        return Trained(
-            Snapshot(trainer.spec.digest, work.round, self._ages[node], trainer.n_samples, vector), steps, loss
-        )
-
-    def _merge(self, node: int, work: Merge) -> Merged:
-        incoming = [Incoming(m.snapshot.storage, m.weight, m.snapshot.age, m.snapshot.samples) for m in work.members]
-        self._ages[node] = max([self._ages[node], *(m.age for m in incoming)])
-        every = self._configs[node].evaluate_every
-        measure = bool(every) and work.round % every == 0
-        return Merged(self._trainers[node].merge(work.own_weight, work.own_age, incoming, measure))
+    def close(self) -> None:
+        """End what was started; asked for once, last, whatever happened."""
 
 
-def as_received(vector: torch.Tensor, codec: Codec) -> torch.Tensor:
-    """What a neighbor gets of a vector: a copy, with the losses of the codec."""
-    if codec.error == 0:
-        return vector.detach().cpu().clone()
-    return unpack(pack(vector, codec), vector.numel(), codec)
+def told(error: Exception) -> str:
+    """What a failure says: one line if it is no surprise, else where it was raised."""
+    if isinstance(error, Diverged | BadInput):
+        return str(error)
+    return "".join(traceback.format_exception(error))

@@ -4,13 +4,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
-from gossipnet.errors import BadInput, RunFailed, RunInterrupted
+from gossipnet.errors import RunFailed, RunInterrupted
 from gossipnet.report.log import Times
 from gossipnet.report.summary import Summary
 from gossipnet.sim.simulation import Simulation, View
@@ -27,16 +27,15 @@ def run_sim(experiment: "Experiment", folder: Path, view: View | None = None) ->
     Raises BadInput before anything is trained; RunFailed if nodes failed (with `on_failure="stop"`, or all of them)
     and RunInterrupted after Ctrl-C, both after the summary is written.
     """
-    if experiment.train not in ("auto", "loop"):
-        raise BadInput(f"training.train: {experiment.train!r} is not available yet: use loop (or auto)")
     begun = time.perf_counter()
     with one_thread(), seeded_process(experiment.seed, SWARM):
         simulation = Simulation(experiment, folder, view)
-        started = time.perf_counter()
-        with on_interrupt(simulation.interrupt):
-            simulation.run()
-        wall_s = time.perf_counter() - begun
-        together = simulation.together()
+        with closing(simulation.engine):
+            started = time.perf_counter()
+            with on_interrupt(simulation.interrupt):
+                simulation.run()
+            wall_s = time.perf_counter() - begun
+            results, together = simulation.results(), simulation.together()
     times = Times(
         wall_s=wall_s,
         startup_s=started - begun,
@@ -45,7 +44,7 @@ def run_sim(experiment: "Experiment", folder: Path, view: View | None = None) ->
     )
     summary = simulation.log.close(
         fixed_keys(experiment, simulation.topology.spectral_gap),
-        simulation.results(),
+        results,
         times,
         together["consensus_distance"],
         together["accuracy"],

@@ -6,6 +6,7 @@ an in-step run ends with the same bits as in the live world.
 """
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,8 +35,9 @@ from gossipnet.events import (
 )
 from gossipnet.node import Node
 from gossipnet.report.log import NodeResult, RunLog
+from gossipnet.sim.choose import make_engine
 from gossipnet.sim.clock import Clock
-from gossipnet.sim.engine import Engine, Job, LoopEngine, Work
+from gossipnet.sim.engine import Engine, Job, Work
 from gossipnet.sim.network import Network
 from gossipnet.topology import Topology, make_topology
 from gossipnet.training.build import evaluated_nodes, pick_device, split
@@ -85,7 +87,7 @@ class Simulation:
         parts = split(experiment, self._task)
         self.log = RunLog(folder, evaluated_nodes(experiment), experiment.tensorboard)
         describe_run(self.log, self.topology, self._task, parts)
-        self.engine: Engine = LoopEngine(experiment, self._task, parts, folder, lambda: self.interrupted)
+        self.engine: Engine = make_engine(experiment, self._task, parts, folder, lambda: self.interrupted, self._note)
         self._payload_bytes = self._codec.payload_bytes(self.engine.spec.numel)
         self._chosen = coordinates(experiment.seed, self.engine.spec.numel)
         self.places = [self._place(i) for i in range(experiment.nodes)]
@@ -123,6 +125,14 @@ class Simulation:
         """End in good order; may be called at any time, by a signal handler too."""
         self.interrupted = True
 
+    def _note(self, text: str, warning: bool = False) -> None:
+        """Tell whoever watches; where nobody does, warnings only."""
+        tell = getattr(self._view, "note", None)
+        if tell is not None:
+            tell(f"warning: {text}" if warning else text)
+        elif warning:
+            warnings.warn(text, stacklevel=2)
+
     def _stop(self) -> None:
         """All nodes end after the step that they are at."""
         self._stopped = True
@@ -136,9 +146,6 @@ class Simulation:
 
     def _work(self, jobs: Sequence[Job]) -> None:
         """Jobs of one kind that are due now: their results are events."""
-        for i, work in jobs:
-            if isinstance(work, Train) and work.round == 1:
-                self._measure(i, 0)
         for (i, work), event in zip(jobs, self.engine.carry_out(jobs), strict=True):
             if isinstance(work, Evaluate) and not work.final:
                 self._measure(i, work.round)
@@ -171,7 +178,11 @@ class Simulation:
         steps, each_s, left_s = action.steps, self.experiment.compute_s, self.experiment.seconds - self.now
         if self.experiment.seconds:
             steps = min(steps, max(1, math.ceil(left_s / each_s - 1e-9)))  # sums of times are not exact
-        self._clock.push(self.now + steps * each_s, (i, replace(action, steps=steps)))
+        work = replace(action, steps=steps)
+        if action.round == 1:
+            self._measure(i, 0)
+        self.engine.begin(i, work)
+        self._clock.push(self.now + steps * each_s, (i, work))
 
     def _finish(self, i: int, place: Place, action: Finish) -> None:
         place.error, self.ended_s = action.error, self.now

@@ -1,16 +1,18 @@
 """From an experiment to what one node trains with: the same steps, in the same order, in both worlds."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from gossipnet.data.models import make_model
 from gossipnet.data.partition import partition
 from gossipnet.data.task import Task
 from gossipnet.errors import BadInput
 from gossipnet.merge import make_merge
+from gossipnet.model import ModelSpec
 from gossipnet.node import NodeConfig
 from gossipnet.settings import is_plain
 from gossipnet.streams import SWARM, generator, seed_of
@@ -27,9 +29,9 @@ def split(experiment: "Experiment", task: Task) -> list[NDArray[np.int64]]:
     return partition(experiment.partition, held.targets, len(held), experiment.nodes, experiment.seed, held.groups)
 
 
-def build_trainer(experiment: "Experiment", node: int, task: Task, part: NDArray[np.int64]) -> Trainer:
-    """The trainer of one node. Raises BadInput if the model does not fit the experiment."""
-    config = TrainerConfig(
+def trainer_config(experiment: "Experiment", node: int) -> TrainerConfig:
+    """How that node trains and merges."""
+    return TrainerConfig(
         seed=experiment.seed,
         node=node,
         batch_size=experiment.batch_size,
@@ -42,21 +44,54 @@ def build_trainer(experiment: "Experiment", node: int, task: Task, part: NDArray
         evaluate_samples=experiment.evaluate_samples,
         validation=experiment.validation,
     )
+
+
+def init_seed(experiment: "Experiment", node: int) -> int:
+    """The seed of the weights that the node starts from."""
+    return seed_of(experiment.seed, node if experiment.init == "own" else SWARM, "init")
+
+
+def build_trainer(experiment: "Experiment", node: int, task: Task, part: NDArray[np.int64]) -> Trainer:
+    """The trainer of one node. Raises BadInput if the model does not fit the experiment."""
     trainer = Trainer(
         task,
         lambda: make_model(experiment.model, task),
         part,
         make_merge(experiment.merge),
-        config,
-        init_seed=seed_of(experiment.seed, node if experiment.init == "own" else SWARM, "init"),
-        device=pick_device(experiment.device),
+        trainer_config(experiment, node),
+        init_seed(experiment, node),
+        pick_device(experiment.device),
     )
-    if not (is_plain("tasks", experiment.task) and (not experiment.model or is_plain("models", experiment.model))):
-        try_out(task, trainer.module, part[:2], trainer.device)
+    try_own(experiment, task, trainer.module, part, trainer.device)
     return trainer
 
 
-def node_config(experiment: "Experiment", node: int, trainer: Trainer, session: int) -> NodeConfig:
+def try_own(
+    experiment: "Experiment", task: Task, module: nn.Module, part: NDArray[np.int64], device: torch.device
+) -> None:
+    """Try out a task or model of the user's. Raises BadInput."""
+    if not (is_plain("tasks", experiment.task) and (not experiment.model or is_plain("models", experiment.model))):
+        try_out(task, module, part[:2], device)
+
+
+class Learner(Protocol):
+    """What a node needs to know of its trainer."""
+
+    @property
+    def spec(self) -> ModelSpec: ...
+
+    @property
+    def n_samples(self) -> int: ...
+
+
+class Known(NamedTuple):
+    """A trainer, as far as its node knows it."""
+
+    spec: ModelSpec
+    n_samples: int
+
+
+def node_config(experiment: "Experiment", node: int, trainer: Learner, session: int) -> NodeConfig:
     """What the node of that trainer needs to know."""
     return NodeConfig(
         rounds=experiment.rounds,

@@ -1,6 +1,7 @@
 """A model on disk: safetensors with the names of the module's state dict."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -11,13 +12,17 @@ from gossipnet.model import ModelSpec
 
 def save_model(module: nn.Module, file: Path) -> None:
     """Write the module's state to `file`, whole or not at all; a tied tensor stands under its first name only."""
+    aliases = {alias for alias, _ in ModelSpec.of(module).ties}
+    save_state({k: v for k, v in module.state_dict().items() if k not in aliases}, file)
+
+
+def save_state(state: Mapping[str, torch.Tensor], file: Path) -> None:
+    """Write those tensors under their names to `file`, whole or not at all."""
     from safetensors.torch import save_file
 
-    aliases = {alias for alias, _ in ModelSpec.of(module).ties}
-    state = {k: v.detach().cpu().clone() for k, v in module.state_dict().items() if k not in aliases}
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_suffix(".part")
-    save_file(state, part)
+    save_file({name: tensor.detach().cpu().clone() for name, tensor in state.items()}, part)
     os.replace(part, file)
 
 

@@ -34,6 +34,13 @@ class Diverged(RuntimeError):
     """The model is no longer finite. Sending it would be pointless: every neighbor refuses it."""
 
 
+def diverged(loss: float, lr: float) -> Diverged:
+    """What to raise after a mean loss of `loss` at that learning rate."""
+    return Diverged(
+        f"training diverged: the model is no longer finite (mean loss {loss:g}); use a learning rate below {lr:g}"
+    )
+
+
 @dataclass(frozen=True)
 class TrainerConfig:
     """How a node trains and merges."""
@@ -104,10 +111,7 @@ class Trainer:
                 done += 1
         mean = float(total) / done
         if not math.isfinite(mean) or not bool(self.vector.isfinite().all()):
-            raise Diverged(
-                f"training diverged: the model is no longer finite (mean loss {mean:g}); "
-                f"use a learning rate below {self.config.lr:g}"
-            )
+            raise diverged(mean, self.config.lr)
         return done, mean
 
     def merge(self, own_weight: float, own_age: int, incoming: Sequence[Incoming], measure: bool) -> dict[str, Any]:

@@ -1,0 +1,72 @@
+"""Which engine trains the simulated nodes: `--train auto` by a fixed rule, `probe` by trying them."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from gossipnet.data.models import make_model
+from gossipnet.data.task import Task
+from gossipnet.errors import BadInput
+from gossipnet.run_folder import CONFIG
+from gossipnet.sim.engine import Engine, Note
+from gossipnet.sim.loop import LoopEngine
+from gossipnet.sim.memory import check_memory
+from gossipnet.training.build import init_seed, pick_device
+from gossipnet.training.randomness import OwnRandomness
+
+if TYPE_CHECKING:
+    from gossipnet.config import Experiment
+
+LOOP_BELOW = 64  # nodes: a swarm that one would also spawn is trained as it would be there, bit for bit
+SMALL = 1 << 18  # numbers: a dense model up to this size gains from stacking on a CPU
+_DENSE = (nn.Linear, nn.Bilinear, nn.Embedding, nn.LayerNorm, nn.modules.batchnorm._BatchNorm)
+
+
+def make_engine(
+    experiment: "Experiment",
+    task: Task,
+    parts: Sequence[NDArray[Any]],
+    folder: Path,
+    stop: Callable[[], bool],
+    note: Note,
+) -> Engine:
+    """The engine that the experiment asks for, or the one chosen, which then stands in the folder's config.toml.
+
+    Raises BadInput for one that cannot be, and if there is not the memory for it.
+    """
+    with OwnRandomness(0, torch.device("cpu"))():
+        torch.manual_seed(init_seed(experiment, 0))
+        module = make_model(experiment.model, task)
+    name, why = choose(experiment, task, parts, module, note)
+    check_memory(experiment, name, task, module, pick_device(experiment.device))
+    if name != experiment.train:
+        (folder / CONFIG).write_text(experiment.replace(train=name).to_toml(), encoding="utf-8")
+    note(f"training: {name}, {why}")
+    if name == "stacked":
+        from gossipnet.sim.stacked import StackedEngine  # torch.func: seconds
+
+        return StackedEngine(experiment, task, parts, folder, stop, note)
+    return LoopEngine(experiment, task, parts, folder, stop)
+
+
+def choose(
+    experiment: "Experiment", task: Task, parts: Sequence[NDArray[Any]], module: nn.Module, note: Note
+) -> tuple[str, str]:
+    """The name of the engine, and why that one."""
+    if experiment.train in ("workers", "probe"):
+        raise BadInput(f"training.train: {experiment.train!r} is not available yet: use loop or stacked (or auto)")
+    name, why = experiment.train, "as asked for"
+    if name == "auto":
+        name, why = "loop", "one node after the other"
+    if name == "stacked":
+        from gossipnet.training.build_stacked import obstacle
+
+        reason = obstacle(experiment, task, parts)
+        if reason:
+            note(f"the models cannot be stacked: {reason}", warning=True)
+            return "loop", "for they cannot be stacked"
+    return name, why
