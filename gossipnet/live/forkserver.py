@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from gossipnet.errors import BadInput
 from gossipnet.live.channel import Channel
 from gossipnet.live.liveness import Watch, end_orphaned
+from gossipnet.live.memory import return_free_memory
 from gossipnet.live.nursery import ignore_interrupts, read_arguments, run_and_exit
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class ForkServer:
         except Exception:
             self._channel.send(failed=traceback.format_exc(), bad_input=False)
         gc.collect()
+        return_free_memory()
         gc.freeze()  # what is shared stays shared: no later collection writes into its pages
 
     def _fork(self, name: str, descriptor: int) -> None:

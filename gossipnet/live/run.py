@@ -14,6 +14,7 @@ from gossipnet.data.task import Task
 from gossipnet.errors import BadInput
 from gossipnet.events import Evaluate, Evaluated, Event, Failed, Merge, Merged, Save, Saved, Train, Trained
 from gossipnet.live.driver import Driver, Outlet, Place, Work
+from gossipnet.live.memory import return_free_memory
 from gossipnet.model import Snapshot
 from gossipnet.node import Node
 from gossipnet.report.log import NodeResult, Sample
@@ -92,6 +93,7 @@ class Worker:
     def _train(self, action: Train) -> Trained:
         if action.round == 1:
             self._measure(0)
+        return_free_memory()
         trainer = self._trainer
         steps, loss = trainer.train(action.round, action.steps, self._driver.stopping.is_set)
         self._age += steps

@@ -10,6 +10,8 @@ What the options are for (numbers measured on libzmq 4.3.5):
 - HANDSHAKE_IVL: idle strangers hold a file descriptor for seconds, not for half a minute.
 - HEARTBEAT_*: a peer whose machine vanished or whose process is stopped is noticed; libzmq's own thread answers,
   however busy the training is.
+- COPY_THRESHOLD (of pyzmq): small models are copied. To send without a copy takes one more thread and one more
+  context in every process, which the chunks of large models are worth.
 - No routing id is ever set: it is no identity, and reconnecting under an old one blocks a ROUTER.
 
 - ZAP_DOMAIN, though nobody answers to it: old protocol versions (1.0, 2.0), which any garbage can pass for, are
@@ -35,6 +37,7 @@ from gossipnet.wire import HEADER_BYTES
 MOST_FRAMES = 2  # of one message: header and payload
 QUEUE = 8  # messages that wait to be read, of each link; none is larger than one model or chunk
 SEND_QUEUE = 32  # that wait to leave: libzmq lets go of them by the half, and a window of chunks must always fit
+COPIED = 2**19 + 1  # payloads smaller than this are: all that `exchange.push_bytes` lets be pushed unless it is raised
 HANDSHAKE_MS = 3_000
 HEARTBEAT_MS = 1_000
 HEARTBEAT_TIMEOUT_MS = 5_000  # well above what a saturated machine delays libzmq's thread
@@ -98,6 +101,7 @@ class Transport:
         if kind == zmq.DEALER:
             socket.maxmsgsize = HEADER_BYTES  # only answers come in here
             socket.immediate = 1
+            socket.copy_threshold = COPIED
             socket.reconnect_ivl = RECONNECT_MS
             socket.reconnect_ivl_max = RECONNECT_MOST_MS
             socket.connect_timeout = 3_000
@@ -138,7 +142,10 @@ class Transport:
                 self.door.closed(int(event["value"]))
 
     def send(self, peer: int, header: bytes, payload: memoryview | None) -> bool:
-        """Hand a message to the link; False if there is none, or its queue is full. The payload is not copied."""
+        """Hand a message to the link; False if there is none, or its queue is full.
+
+        Nobody may write to a payload of `COPIED` bytes or more until it has left.
+        """
         try:
             if payload is None:
                 self._dealers[peer].send(header, zmq.DONTWAIT)

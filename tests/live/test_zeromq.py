@@ -15,7 +15,7 @@ from live_swarm import free_ports, resident_bytes, until
 
 from gossipnet.codec import make_codec
 from gossipnet.errors import BadInput
-from gossipnet.live.zeromq import MOST_FRAMES, Transport
+from gossipnet.live.zeromq import COPIED, MOST_FRAMES, Transport
 from gossipnet.transfer import pack
 from gossipnet.wire import HEADER_BYTES, Reason
 
@@ -122,6 +122,16 @@ def test_what_was_sent_is_the_model_of_that_moment(pair):
     for i, (_, payload) in enumerate(b.texts()):
         expected = torch.arange(PAYLOAD // 4, dtype=torch.float32) * float(i + 1)
         assert torch.equal(torch.frombuffer(bytearray(payload), dtype=torch.float32), expected)
+
+
+@pytest.mark.parametrize("size", [1000, COPIED - 1])
+def test_small_payloads_are_copied_so_that_no_thread_must_watch_over_them(pair, size):
+    a, b = pair
+    data = bytearray(b"x" * size)
+    assert a.transport.send(1, b"valid", memoryview(data))
+    data[:] = b"y" * size  # nothing has polled yet, and a view that libzmq held would show this
+    turned(a, b, until_true=lambda: len(b.arrivals) == 1, what="payload")
+    assert b.texts() == [[b"valid", b"x" * size]]
 
 
 def test_a_full_queue_takes_no_more_and_says_so(pair):
