@@ -2,11 +2,13 @@
 
 Layout of the vector, (d,) float32, dense: the parameters in `named_parameters()` order (tied ones once), then the
 persistent float buffers in `named_buffers()` order. Integer and bool buffers (`num_batches_tracked`) and
-non-persistent buffers (masks, tables) stay local to each node.
+non-persistent buffers (masks, tables) stay local to each node; so does what is not shared, if only a part is.
 """
 
+import difflib
 import hashlib
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -15,6 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from gossipnet.errors import BadInput
+
+# A part of a model: the name of a submodule or tensor, a regular expression that matches whole names of tensors, a
+# function of such a name, or several of these.
+Share = str | re.Pattern[str] | Callable[[str], bool] | Sequence["Share"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +50,9 @@ class ModelSpec:
     ties: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def of(cls, module: nn.Module) -> "ModelSpec":
-        """The spec of a module. Raises BadInput if the module cannot be a float32 vector."""
-        return _inspect(module)[0]
+    def of(cls, module: nn.Module, share: Share | None = None) -> "ModelSpec":
+        """The spec of a module, or of the part that is shared. Raises BadInput if that cannot be a float32 vector."""
+        return _inspect(module, share)[0]
 
     @cached_property
     def numel(self) -> int:
@@ -88,14 +94,16 @@ class Snapshot:
     storage: Any = field(repr=False)  # a tensor, a row of an arena, a buffer: the driver's own business
 
 
-def bind(module: nn.Module) -> Tensor:
+def bind(module: nn.Module, share: Share | None = None) -> Tensor:
     """Move the parameters and float buffers of `module` into one new vector and make them views of it.
 
+    share: only that part of it; the rest stays as it is. A submodule's name ("head"), a regular expression that
+    matches whole names (".*lora_.*"), a function of a name, or several of these.
     Returns the vector, (d,) float32 on the module's device: reading a model then costs nothing and writing it is one
     `copy_`. The Parameter objects stay the same, so an optimizer may exist already; do not `module.to(...)` afterwards.
-    Raises BadInput if the module cannot be a float32 vector.
+    Raises BadInput if the module cannot be a float32 vector, or has no such part.
     """
-    spec, tensors = _inspect(module)
+    spec, tensors = _inspect(module, share)
     vector = torch.empty(spec.numel, dtype=torch.float32, device=tensors[0][0].device)
     with torch.no_grad():
         for entry, same in zip(spec.entries, tensors, strict=True):
@@ -106,52 +114,109 @@ def bind(module: nn.Module) -> Tensor:
     return vector
 
 
-def _inspect(module: nn.Module) -> tuple[ModelSpec, list[list[Tensor]]]:
+@dataclass(slots=True)
+class _Same:
+    """One piece of memory: the names that are shared, and all the tensor objects that hold it."""
+
+    names: list[str]
+    tensors: list[Tensor]
+    buffer: bool
+
+
+def _inspect(module: nn.Module, share: Share | None) -> tuple[ModelSpec, list[list[Tensor]]]:
     """The spec, and for each entry all the tensor objects of the module that hold it."""
+    pieces = _pieces(module, share)
+    shared = [piece for piece in pieces if piece.names]
     entries: list[Entry] = []
-    tensors: list[list[Tensor]] = []
-    ties: list[tuple[str, str]] = []
-    seen: dict[Any, int] = {}
     offset = 0
-    for name, tensor, buffer in _float_tensors(module):
-        key = _storage_key(tensor)
-        if key in seen:
-            index = seen[key]
-            ties.append((name, entries[index].name))
-            if all(tensor is not t for t in tensors[index]):
-                tensors[index].append(tensor)
-            continue
-        seen[key] = len(entries)
-        entries.append(Entry(name, tuple(tensor.shape), offset, tensor.numel(), buffer))
-        tensors.append([tensor])
+    for piece in shared:
+        tensor = piece.tensors[0]
+        entries.append(Entry(piece.names[0], tuple(tensor.shape), offset, tensor.numel(), piece.buffer))
         offset += tensor.numel()
     if all(e.buffer or not e.numel for e in entries):
-        raise BadInput(f"{type(module).__name__} has no parameters: there is nothing to train or exchange")
-    devices = {t.device for same in tensors for t in same}
+        what = type(module).__name__ if share is None else f"the shared part of {type(module).__name__}"
+        raise BadInput(f"{what} has no parameters: there is nothing to train or exchange")
+    devices = {piece.tensors[0].device for piece in shared}
     if len(devices) > 1:
         raise BadInput(
             f"the model lies on {len(devices)} devices ({', '.join(sorted(map(str, devices)))}): move it to one"
         )
-    _refuse_overlap((e.name, same[0]) for e, same in zip(entries, tensors, strict=True))
-    return ModelSpec(tuple(entries), tuple(ties)), tensors
+    _refuse_overlap((piece.names[0] if piece.names else "a part not shared", piece.tensors[0]) for piece in pieces)
+    # named in the order of the module, whichever piece they are of
+    carrier = {alias: piece.names[0] for piece in shared for alias in piece.names[1:]}
+    ties = tuple((name, carrier[name]) for name, _, _ in _float_tensors(module) if name in carrier)
+    return ModelSpec(tuple(entries), ties), [piece.tensors for piece in shared]
+
+
+def _pieces(module: nn.Module, share: Share | None) -> list[_Same]:
+    """The memory of the float tensors of a module, tied ones once, in the order of the names that are shared."""
+    found = list(_float_tensors(module))
+    chosen = _chosen([name for name, _, _ in found], share)
+    pieces: dict[Any, _Same] = {}
+    for name, tensor, buffer in sorted(found, key=lambda f: f[0] not in chosen):
+        if name in chosen:
+            _refuse_unfit(f"{'buffer' if buffer else 'parameter'} {name!r}", tensor, buffer)
+        elif not _dense(tensor):
+            continue
+        piece = pieces.setdefault(_storage_key(tensor), _Same([], [], buffer))
+        if name in chosen:
+            piece.names.append(name)
+        if all(tensor is not t for t in piece.tensors):
+            piece.tensors.append(tensor)
+    return list(pieces.values())
+
+
+def _chosen(names: Sequence[str], share: Share | None) -> set[str]:
+    """The names of the shared part. Raises BadInput if there is none."""
+    if share is None or not names:
+        return set(names)
+    if isinstance(share, str):
+        return _named(names, share)
+    if isinstance(share, re.Pattern):
+        chosen = {name for name in names if share.fullmatch(name)}
+    elif callable(share):
+        chosen = {name for name in names if share(name)}
+    else:
+        chosen = {name for part in share for name in _chosen(names, part)}
+    if not chosen:
+        raise BadInput(f"share selects none of the model's {len(names)} tensors, such as {names[0]!r}")
+    return chosen
+
+
+def _named(names: Sequence[str], share: str) -> set[str]:
+    chosen = {name for name in names if name == share or name.startswith(f"{share}.")}
+    if not chosen:
+        try:
+            chosen = {name for name in names if re.fullmatch(share, name)}
+        except re.error:
+            chosen = set()
+    if chosen:
+        return chosen
+    parts = {".".join(words[:n]) for words in (name.split(".") for name in names) for n in range(1, len(words) + 1)}
+    close = difflib.get_close_matches(share, sorted(parts), n=1)
+    hint = f" did you mean {close[0]!r}?" if close else ""
+    top = sorted({name.partition(".")[0] for name in names})
+    raise BadInput(
+        f"share: no part of the model is called, and no tensor matches, {share!r};{hint} its parts: "
+        + ", ".join(top[:12] + ["..."] * (len(top) > 12))
+    )
 
 
 def _float_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor, bool]]:
+    """Every name that a vector may have: (name, tensor, whether it is a buffer)."""
     for name, parameter in module.named_parameters(remove_duplicate=False):
-        _refuse_unfit(f"parameter {name!r}", parameter)
         yield name, parameter, False
     for name, buffer in module.named_buffers(remove_duplicate=False):
-        if not buffer.is_floating_point() or not _persistent(module, name):
-            continue
-        _refuse_unfit(f"buffer {name!r}", buffer)
-        if not bool(buffer.isfinite().all()):
-            raise BadInput(
-                f"buffer {name!r} holds nan or inf, which no node accepts: register it with persistent=False"
-            )
-        yield name, buffer, True
+        if buffer.is_floating_point() and _persistent(module, name):
+            yield name, buffer, True
 
 
-def _refuse_unfit(what: str, tensor: Tensor) -> None:
+def _dense(tensor: Tensor) -> bool:
+    """Whether it has memory that another tensor might share."""
+    return not nn.parameter.is_lazy(tensor) and not tensor.is_meta and tensor.layout == torch.strided
+
+
+def _refuse_unfit(what: str, tensor: Tensor, buffer: bool) -> None:
     """Raises BadInput for what has no numbers yet, and for what is not dense float32."""
     if nn.parameter.is_lazy(tensor):
         raise BadInput(f"{what} has no shape yet: run one forward pass before the model is used")
@@ -161,6 +226,8 @@ def _refuse_unfit(what: str, tensor: Tensor) -> None:
         raise BadInput(f"{what} is {tensor.layout}: gossipnet exchanges dense models")
     if tensor.dtype != torch.float32:
         raise BadInput(f"{what} is {tensor.dtype}: gossipnet exchanges float32 models, call .float()")
+    if buffer and not bool(tensor.isfinite().all()):
+        raise BadInput(f"{what} holds nan or inf, which no node accepts: register it with persistent=False")
 
 
 def _refuse_overlap(named: Iterable[tuple[str, Tensor]]) -> None:

@@ -1,10 +1,14 @@
 import copy
 import itertools
+import math
 import os
+import re
 import subprocess
 import sys
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError
+from typing import Any
 
 import pytest
 import torch
@@ -533,3 +537,100 @@ def test_values_are_frozen() -> None:
         snapshot.age = 3
     with pytest.raises(FrozenInstanceError):
         ModelSpec.of(nn.Linear(1, 1)).ties = ()
+
+
+# --- sharing a part ------------------------------------------------------------------------------------------------
+
+
+def backbone_and_head() -> nn.Module:
+    return nn.Sequential(
+        OrderedDict(
+            backbone=nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)),
+            head=nn.Linear(4, 2),
+            header=nn.Linear(2, 2),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    "share",
+    [
+        "head",
+        r"head\..*",
+        re.compile(r"head\.\w+"),
+        lambda name: name.startswith("head."),
+        ["head.weight", "head.bias"],
+        ("head", lambda name: name == "head.bias"),
+    ],
+)
+def test_a_part_is_shared_and_the_rest_left_alone(share: Any) -> None:
+    module = backbone_and_head()
+    spec = ModelSpec.of(module, share)
+    assert [e.name for e in spec.entries] == ["head.weight", "head.bias"]
+    before = {name: (t.data_ptr(), t.clone()) for name, t in module.state_dict().items()}
+    vector = bind(module, share)
+    assert vector.shape == (spec.numel,) == (10,)
+    vector.zero_()
+    for name, tensor in module.state_dict().items():
+        if name.startswith("head."):
+            assert not tensor.any()
+        else:
+            assert tensor.data_ptr() == before[name][0]
+            assert torch.equal(tensor, before[name][1])
+    assert spec.digest == ModelSpec.of(module, share).digest
+    assert spec.digest != ModelSpec.of(module).digest
+
+
+def test_buffers_belong_to_the_part_that_has_them() -> None:
+    spec = ModelSpec.of(backbone_and_head(), "backbone")
+    assert [e.name for e in spec.entries if e.buffer] == ["backbone.1.running_mean", "backbone.1.running_var"]
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [
+        ("heads", "did you mean 'head'"),
+        ("backbone.O", "did you mean 'backbone."),
+        ("(", "its parts: backbone, head, header"),
+        (["head", "hdr"], "'hdr'"),
+        (lambda name: False, "selects none of the model's 10 tensors"),
+        ([], "selects none"),
+        ("backbone.1.running_mean", "the shared part of Sequential has no parameters"),
+    ],
+)
+def test_a_part_that_is_not_there_is_refused_in_one_line(share: Any, said: str) -> None:
+    with pytest.raises(BadInput, match=re.escape(said)) as raised:
+        bind(backbone_and_head(), share)
+    assert "\n" not in str(raised.value)
+
+
+def test_what_is_not_shared_may_be_of_any_kind() -> None:
+    module = backbone_and_head()
+    module.backbone.half()  # a frozen backbone of half precision
+    module.head.weight.requires_grad_(False)
+    module.add_module("later", nn.LazyLinear(3))
+    module.add_module("nowhere", nn.Linear(2, 2, device="meta"))
+    module.backbone[1].running_mean.fill_(math.nan)
+    assert bind(module, "head").shape == (10,)
+    assert module.backbone[0].weight.dtype == torch.float16
+
+
+def test_a_tie_across_the_border_moves_both_ends() -> None:
+    module = nn.Sequential(OrderedDict(a=nn.Linear(2, 2, bias=False), head=nn.Linear(2, 2)))
+    module.head.weight.data = module.a.weight.data  # two Parameters, one memory
+    spec = ModelSpec.of(module, "head")
+    assert ([e.name for e in spec.entries], spec.ties) == (["head.weight", "head.bias"], ())
+    bind(module, "head").fill_(3.0)
+    assert module.a.weight.data_ptr() == module.head.weight.data_ptr()
+    assert bool((module.a.weight == 3.0).all())
+
+
+def test_a_part_that_overlaps_with_the_rest_is_refused() -> None:
+    module = nn.Sequential(OrderedDict(a=nn.Linear(3, 2, bias=False), head=nn.Linear(2, 3)))
+    module.head.weight = nn.Parameter(module.a.weight.data.t())
+    with pytest.raises(BadInput, match="another view"):
+        bind(module, "head")
+
+
+def test_sharing_everything_is_the_same_as_sharing_no_part() -> None:
+    assert ModelSpec.of(backbone_and_head(), lambda name: True) == ModelSpec.of(backbone_and_head())
