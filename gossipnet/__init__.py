@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from gossipnet.experiment import Result as Result
     from gossipnet.experiment import load as load
     from gossipnet.experiment import run as run
+    from gossipnet.live.join import Gossip as Gossip
+    from gossipnet.live.join import join as join
     from gossipnet.merge import Group as Group
     from gossipnet.merge import MergeRule as MergeRule
     from gossipnet.merge import make_merge as make_merge
@@ -36,6 +38,7 @@ __version__ = "0.1.0"
 _HOME = {
     "BadInput": "errors",
     "Experiment": "experiment",
+    "Gossip": "live.join",
     "Group": "merge",
     "LocalError": "errors",
     "MergeRule": "merge",
@@ -48,6 +51,7 @@ _HOME = {
     "Topology": "topology",
     "bind": "model",
     "codec": "codec",
+    "join": "live.join",
     "load": "experiment",
     "make_codec": "codec",
     "make_merge": "merge",

@@ -35,6 +35,10 @@ class RunInterrupted(KeyboardInterrupt):
         self.summary = summary
 
 
+class Diverged(RuntimeError):
+    """The model is no longer finite. Sending it would be pointless: every neighbor refuses it."""
+
+
 def unknown(kind: str, got: str, known: Iterable[str]) -> BadInput:
     """A BadInput that names what was got, the closest known name and all the known ones."""
     names = sorted(known)

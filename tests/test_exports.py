@@ -6,8 +6,8 @@ import sys
 import gossipnet
 
 NAMES = """
-BadInput Experiment Group LocalError MergeRule ModelSpec Node Result RunFailed RunInterrupted Task Topology
-__version__ bind codec load make_codec make_merge make_task make_topology merge_rule run task topology
+BadInput Experiment Gossip Group LocalError MergeRule ModelSpec Node Result RunFailed RunInterrupted Task Topology
+__version__ bind codec join load make_codec make_merge make_task make_topology merge_rule run task topology
 """.split()
 
 

@@ -5,7 +5,6 @@ takes Ctrl-C itself.
 """
 
 import hashlib
-import ipaddress
 import os
 import signal
 import sys
@@ -19,6 +18,7 @@ import torch
 
 from gossipnet.errors import BadInput
 from gossipnet.live.driver import Place
+from gossipnet.live.endpoint import refuse_open
 from gossipnet.live.launch import check_port
 from gossipnet.live.process import Materials
 from gossipnet.live.run import run_node
@@ -172,23 +172,11 @@ def listening(endpoint: str, insecure: bool) -> str:
 
     Raises BadInput for any other, unless `insecure`, and for a port that is taken: before the data is loaded.
     """
-    if not (insecure or endpoint.startswith("ipc://") or _is_loopback(endpoint)):
-        raise BadInput(
-            f"{endpoint} is open to other machines and nothing is encrypted or checked yet: anybody there could send "
-            "models; use a loopback address, a tunnel to one, or --insecure in a network you trust"
-        )
+    refuse_open(endpoint, insecure, "--insecure")
     host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
     if endpoint.startswith("tcp://") and port.isdecimal():
         check_port("" if host == "*" else host, int(port))
     return endpoint
-
-
-def _is_loopback(endpoint: str) -> bool:
-    host = endpoint.removeprefix("tcp://").rpartition(":")[0].strip("[]")
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def swarm_token(experiment: "Experiment") -> bytes:

@@ -64,6 +64,11 @@ class Merging:
             self._optimizer.state.clear()
         return {"variance_ratio": ratio}
 
+    def move(self, vector: Tensor) -> None:
+        """Go on with another vector of the same model, perhaps on another device."""
+        self.vector = vector
+        self.memory = {name: tensor.to(vector.device) for name, tensor in self.memory.items()}
+
     def _group(self, own: tuple[float, int, int], incoming: Sequence[Incoming]) -> Group:
         weight, age, samples = own
         device = self.vector.device

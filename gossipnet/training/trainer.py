@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gossipnet.data.task import Samples, Task
+from gossipnet.errors import Diverged as Diverged
 from gossipnet.merge import MergeRule
 from gossipnet.model import ModelSpec, bind
 from gossipnet.streams import generator, seed_of
@@ -28,10 +29,6 @@ from gossipnet.training.randomness import OwnRandomness
 from gossipnet.training.schedule import make_schedule
 
 RECALIBRATION_BATCHES = 10
-
-
-class Diverged(RuntimeError):
-    """The model is no longer finite. Sending it would be pointless: every neighbor refuses it."""
 
 
 def diverged(loss: float, lr: float) -> Diverged:
