@@ -29,6 +29,9 @@ SECTIONS = {
 }
 
 
+_IDS = r"\d{1,7}(-\d{1,7})?(\s+\d{1,7}(-\d{1,7})?)*"
+_TIME = r"\d{1,9}(\.\d{1,9})?"
+CUT = rf"\s*{_TIME}\.\.({_TIME})?\s+{_IDS}\s*(>\s*{_IDS}|(\|\s*{_IDS}\s*)*)\s*"  # one of network.cuts
 _ADDRESS = Text(
     r"(tcp://(\[[0-9A-Fa-f:.%]+\]|[^\s/:\[\]]+):[0-9]{1,5}|ipc://\S+)", "an endpoint, tcp://HOST:PORT or ipc://PATH"
 )
@@ -196,9 +199,60 @@ class Experiment:
     )
 
     # network
-    latency_s: float = option(0.001, "network.latency_s", "Virtual seconds that a message travels", Number(0))
+    preset: str = option(
+        "ideal",
+        "network.preset",
+        "The network and machines, where the other keys do not say; extreme is gossip learning's worst case",
+        Choice(("ideal", "lan", "wan", "edge", "extreme")),
+    )
+    latency_s: float | str = option(
+        "preset", "network.latency_s", "Virtual seconds that a message travels", WordOr("preset", Number(0))
+    )
+    jitter_s: float | str = option(
+        "preset",
+        "network.jitter_s",
+        "Up to so many seconds more, drawn evenly for each message",
+        WordOr("preset", Number(0)),
+    )
+    bandwidth_bytes_per_s: float | str = option(
+        "preset",
+        "network.bandwidth_bytes_per_s",
+        "Of each direction of a link: what is sent waits its turn; 0 is no limit",
+        WordOr("preset", Number(0, high=1e15)),
+    )
+    drop_rate: float | str = option(
+        "preset", "network.drop_rate", "Share of messages that get lost", WordOr("preset", Number(0, high=1))
+    )
+    duplicate_rate: float | str = option(
+        "preset", "network.duplicate_rate", "Share of messages that come twice", WordOr("preset", Number(0, high=1))
+    )
+    reorder_rate: float | str = option(
+        "preset",
+        "network.reorder_rate",
+        "Share of messages that wait for no earlier one, so that jitter puts them in another order",
+        WordOr("preset", Number(0, high=1)),
+    )
+    speed: str = option(
+        "", "network.speed", "How fast each node computes; empty for the preset's", Registered("speeds", optional=True)
+    )
+    churn: str = option(
+        "", "network.churn", "When nodes come and go; empty for the preset's", Registered("churns", optional=True)
+    )
+    cuts: tuple[str, ...] = option(
+        (),
+        "network.cuts",
+        "When the network is cut, and where: 5..8 0-3 parts nodes 0 to 3 from the rest from 5 s to 8 s",
+        Several(Text(CUT, "FROM..TO NODES, in seconds, as in 5..8 0-3"), "a list of FROM..TO NODES"),
+        also=("partitions",),
+    )
     compute_s: float = option(
-        0.01, "network.compute_s", "Virtual seconds that a local step takes", Number(0, above=True)
+        0.01, "network.compute_s", "Virtual seconds that a local step takes, at speed 1", Number(0, above=True)
+    )
+    notice_s: float = option(
+        1.0,
+        "network.notice_s",
+        "Virtual seconds after which a node takes a neighbor to be gone that crashed or is cut off",
+        Number(0, above=True),
     )
 
     # report

@@ -18,6 +18,8 @@ _TITLES = {
     "partitions": "`--partition`, task.partition",
     "optimizers": "`--optimizer`, training.optimizer",
     "schedules": "training.schedule",
+    "speeds": "network.speed",
+    "churns": "network.churn",
 }
 _HEAD = """# Options
 

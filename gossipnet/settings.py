@@ -30,6 +30,8 @@ REGISTRIES = {
     "partitions": ("gossipnet.data.partition", "partitions"),
     "optimizers": ("gossipnet.training.optimizer", "optimizers"),
     "schedules": ("gossipnet.training.schedule", "schedules"),
+    "speeds": ("gossipnet.sim.speeds", "speeds"),
+    "churns": ("gossipnet.sim.churn", "churns"),
 }
 
 # Names that are good as they stand: to look them up would import torch, for seconds, into a launcher that needs none.
@@ -41,6 +43,8 @@ PLAIN = {
     "partitions": {"iid"},
     "optimizers": {"sgd", "adamw"},
     "schedules": {"constant", "step", "cosine", "warmup-cosine"},
+    "speeds": {"same", "log-normal", "uniform", "stragglers"},
+    "churns": {"none", "log-normal", "crashes"},
 }
 
 

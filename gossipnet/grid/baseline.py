@@ -21,6 +21,7 @@ from gossipnet.data.partition import class_counts
 from gossipnet.data.task import Task, make_task
 from gossipnet.report.log import NodeResult, RunLog, Times
 from gossipnet.report.summary import Summary
+from gossipnet.sim.presets import conditions
 from gossipnet.sim.run import one_thread
 from gossipnet.streams import SWARM
 from gossipnet.training.build import build_trainer, evaluated_nodes, pick_device, split
@@ -95,7 +96,7 @@ class Baseline:
     def time_s(self) -> float:
         """Virtual seconds after the last round that a node has done."""
         round = self.places[0].steps / self.experiment.local_steps
-        exchange_s = 2 * self.experiment.latency_s if self._averages else 0.0
+        exchange_s = 2 * conditions(self.experiment).latency_s if self._averages else 0.0
         return round * (self.experiment.local_steps * self.experiment.compute_s + exchange_s)
 
     def round(self, round: int) -> None:

@@ -22,6 +22,11 @@ class Clock(Generic[T]):
     def __bool__(self) -> bool:
         return bool(self._times)
 
+    @property
+    def next_time(self) -> float:
+        """When what happens next does. Raises IndexError if nothing will."""
+        return self._times[0]
+
     def push(self, when: float, what: T) -> None:
         """Let `what` happen at `when`, in virtual seconds; at once if that is past."""
         when = max(when, self.now)

@@ -51,6 +51,12 @@ class Engine(Protocol):
         What a job raises is the failure of its node alone, a Failed.
         """
 
+    def lost(self, node: int, empty: bool) -> None:
+        """The node has a new process: what was under way is void, and with `empty` the model is the first one again.
+
+        Raises BadInput for `empty` if that cannot be done.
+        """
+
     def vector(self, node: int) -> torch.Tensor:
         """The node's model as it is now, (d,) float32."""
 

@@ -45,6 +45,7 @@ class LoopEngine:
         self._folder = folder
         self._stop = stop
         self._codec = make_codec(experiment.codec)
+        self._task, self._parts = task, parts
         self._trainers = [build_trainer(experiment, node, task, part) for node, part in enumerate(parts)]
         self._configs = [node_config(experiment, node, trainer, 1) for node, trainer in enumerate(self._trainers)]
         self._ages = [0] * len(parts)
@@ -61,6 +62,11 @@ class LoopEngine:
 
     def begin(self, node: int, work: Train) -> None:
         """Nothing is done before it is due."""
+
+    def lost(self, node: int, empty: bool) -> None:
+        if empty:
+            self._trainers[node] = build_trainer(self._experiment, node, self._task, self._parts[node])
+            self._ages[node] = 0
 
     def close(self) -> None:
         """Nothing outlives the object."""

@@ -1,25 +1,119 @@
-"""The simulated links: how long what is sent takes to arrive."""
+"""The simulated links: when what is sent arrives, if it does, and how often.
 
-import math
+Each direction of a link is one line. What is sent waits for its turn at the link's bandwidth, then travels
+`latency_s` and up to `jitter_s` more. Lines are FIFO: nothing overtakes, but for the share `reorder_rate` of messages
+that wait for no earlier one. All that is random comes from a stream of the line's own, so that what happens on one line
+changes nothing on another.
+"""
 
+import random
+from collections import deque
+from collections.abc import Iterable
+
+from gossipnet.errors import BadInput
+from gossipnet.sim.cuts import Cut
+from gossipnet.sim.presets import Conditions
+from gossipnet.streams import seed_of
 from gossipnet.topology import Topology
+
+QUEUE = 8  # messages that wait for a line with a bandwidth, as in the live world; the next is not taken
+_NAMES = ("latency_s", "jitter_s", "bandwidth_bytes_per_s", "drop_rate", "duplicate_rate", "reorder_rate")
+
+
+class Line:
+    """One direction of a link. Raises BadInput for physics that cannot be."""
+
+    def __init__(self, physics: dict[str, float], stream: random.Random, cuts: tuple[Cut, ...] = ()) -> None:
+        self.latency_s = physics["latency_s"]
+        self._jitter_s = physics["jitter_s"]
+        self._bandwidth = physics["bandwidth_bytes_per_s"]
+        self._drop_rate = physics["drop_rate"]
+        self._duplicate_rate = physics["duplicate_rate"]
+        self._reorder_rate = physics["reorder_rate"]
+        self._stream = stream
+        self._cuts = cuts
+        self._plain = not (any(physics[name] for name in _NAMES[1:]) or cuts)
+        self._departures: deque[float] = deque()  # of what waits for its turn, or is on its way out
+        self._last = 0.0  # the latest arrival of what is in order
+        if self._reorder_rate and not self._jitter_s:
+            raise BadInput(
+                f"network.reorder_rate: got {self._reorder_rate:g} with jitter_s 0, where nothing can overtake:"
+                " set network.jitter_s"
+            )
+
+    def send(self, size: int, now: float) -> tuple[float, ...] | None:
+        """When `size` bytes that are sent now arrive: once, never, or more than once. None: the queue is full."""
+        if self._plain:
+            return (now + self.latency_s,)
+        departs = self._departure(size, now)
+        if departs is None:
+            return None
+        if any(cut.begin_s <= departs < cut.end_s for cut in self._cuts):
+            return ()
+        draw = self._stream.random
+        if self._drop_rate and draw() < self._drop_rate:
+            return ()
+        if self._duplicate_rate and draw() < self._duplicate_rate:
+            return self._arrival(departs), self._arrival(departs)
+        return (self._arrival(departs),)
+
+    def _departure(self, size: int, now: float) -> float | None:
+        if not self._bandwidth:
+            return now
+        waiting = self._departures
+        while waiting and waiting[0] <= now:
+            waiting.popleft()
+        if len(waiting) > QUEUE:
+            return None
+        waiting.append((waiting[-1] if waiting else now) + size / self._bandwidth)
+        return waiting[-1]
+
+    def _arrival(self, departs: float) -> float:
+        draw = self._stream.random
+        arrives = departs + self.latency_s + (self._jitter_s * draw() if self._jitter_s else 0.0)
+        if self._reorder_rate and draw() < self._reorder_rate:
+            return arrives
+        self._last = max(self._last, arrives)
+        return self._last
+
+    def after_all(self, now: float) -> float:
+        """When what is done now is noticed at the other end, after all that was sent: the end of a connection."""
+        departs = max(now, self._departures[-1]) if self._departures else now
+        return max(self._last, departs + self.latency_s)
 
 
 class Network:
-    """All links of a topology. Each has its own latency and bandwidth, from the topology's file, or `latency_s` and
-    no limit."""
+    """All lines of a topology, made when first used. What its file says of a link wins over the conditions.
 
-    def __init__(self, topology: Topology, latency_s: float) -> None:
+    Raises BadInput if it cannot be.
+    """
+
+    def __init__(self, topology: Topology, conditions: Conditions, seed: int, cuts: tuple[Cut, ...] = ()) -> None:
         self._topology = topology
-        self._latency_s = latency_s
-        self._busy_until: dict[tuple[int, int], float] = {}  # of links with a bandwidth: what is sent waits its turn
+        self._default = {name: getattr(conditions, name) for name in _NAMES}
+        self._seed = seed
+        self._cuts = cuts
+        self._lines: dict[tuple[int, int], Line] = {}
+        for i, j in {*topology.edges[:1], *topology.edge_attributes}:  # now, not in the middle of a run
+            self.line(i, j)
 
-    def arrival(self, sender: int, receiver: int, size: int, now: float) -> float:
-        """When `size` bytes that are sent now arrive: one after the other on a link, at its bandwidth, then its
-        latency."""
-        link = self._topology.link(sender, receiver)
-        bandwidth = float(link.get("bandwidth_bytes_per_s", math.inf))
-        sent = max(now, self._busy_until.get((sender, receiver), 0.0)) + size / bandwidth
-        if bandwidth < math.inf:
-            self._busy_until[sender, receiver] = sent
-        return sent + float(link.get("latency_s", self._latency_s))
+    def line(self, sender: int, receiver: int) -> Line:
+        """The line from one node to another."""
+        line = self._lines.get((sender, receiver))
+        if line is None:
+            line = self._lines[sender, receiver] = self._make(sender, receiver)
+        return line
+
+    def _make(self, sender: int, receiver: int) -> Line:
+        given = self._topology.link(sender, receiver)
+        physics = self._default | {name: float(given[name]) for name in _NAMES if given.get(name) is not None}
+        stream = random.Random(seed_of(self._seed, sender, f"line to {receiver}"))
+        return Line(physics, stream, tuple(cut for cut in self._cuts if cut.parts(sender, receiver)))
+
+    def whole(self, i: int, j: int, now: float) -> bool:
+        """No cut holds up anything between two nodes, in either direction: a connection needs both."""
+        return not any(c.begin_s <= now < c.end_s and (c.parts(i, j) or c.parts(j, i)) for c in self._cuts)
+
+    def turns(self) -> Iterable[float]:
+        """When a cut begins or ends."""
+        return sorted({at for cut in self._cuts for at in (cut.begin_s, cut.end_s) if at < float("inf")})

@@ -32,28 +32,30 @@ def run_sim(experiment: "Experiment", folder: Path, view: View | None = None) ->
         simulation = Simulation(experiment, folder, view)
         with closing(simulation.engine):
             started = time.perf_counter()
-            with on_interrupt(simulation.interrupt):
-                simulation.run()
+            with on_interrupt(simulation.world.interrupt):
+                simulation.world.run()
             wall_s = time.perf_counter() - begun
             results, together = simulation.results(), simulation.together()
     times = Times(
         wall_s=wall_s,
         startup_s=started - begun,
         evaluation_s=simulation.engine.evaluation_s,
-        virtual_s=simulation.ended_s,
+        virtual_s=simulation.world.ended_s,
     )
     summary = simulation.log.close(
-        fixed_keys(experiment, simulation.topology.spectral_gap),
+        fixed_keys(experiment, simulation.world.topology.spectral_gap),
         results,
         times,
         together["consensus_distance"],
         together["accuracy"],
     )
-    if simulation.interrupted:
+    world = simulation.world
+    if world.interrupted:
         raise RunInterrupted(summary)
-    if summary.left and (experiment.on_failure == "stop" or len(summary.left) == experiment.nodes):
-        first = summary.left[0]
-        last_line = str(simulation.places[first].error).strip().splitlines()[-1]
+    failed = world.failed if experiment.on_failure == "stop" else []
+    if failed or len(summary.left) == experiment.nodes:
+        first = failed[0] if failed else summary.left[0]
+        last_line = str(world.places[first].error).strip().splitlines()[-1]
         raise RunFailed(f"node {first} failed: {last_line}", summary)
     return summary
 

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from gossipnet.codec import make_codec
 from gossipnet.data.task import Task
+from gossipnet.errors import BadInput
 from gossipnet.events import Evaluate, Evaluated, Event, Failed, Merge, Merged, Save, Saved, Train, Trained
 from gossipnet.merge import make_merge
 from gossipnet.model import Snapshot
@@ -87,6 +88,12 @@ class StackedEngine:
 
     def begin(self, node: int, work: Train) -> None:
         self._started[node] = work
+
+    def lost(self, node: int, empty: bool) -> None:
+        if empty:
+            raise BadInput("network.churn: nodes that come back with first weights need --train loop")
+        self._started.pop(node, None)
+        self._done.pop(node, None)
 
     def close(self) -> None:
         """Nothing outlives the object."""

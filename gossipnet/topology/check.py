@@ -72,20 +72,27 @@ def check_names(topology: Topology) -> None:
     for (i, j), attributes in topology.edge_attributes.items():
         where = f"topology {topology.name!r}, edge {topology.labels[i]!r} - {topology.labels[j]!r}"
         _check_number(where, attributes, "latency_s", "seconds, at least 0", zero=True)
+        _check_number(where, attributes, "jitter_s", "seconds, at least 0", zero=True)
         _check_number(where, attributes, "bandwidth_bytes_per_s", "bytes per second, above 0", zero=False)
+        for key in ("drop_rate", "duplicate_rate", "reorder_rate"):
+            _check_number(where, attributes, key, "0 to 1", zero=True, most=1.0)
     for i, attributes in topology.node_attributes.items():
+        where = f"topology {topology.name!r}, node {topology.labels[i]!r}"
+        _check_number(where, attributes, "speed", "a factor above 0", zero=False)
         for key in ("address", "device"):
             if not isinstance(attributes.get(key, ""), str):
                 got = f"{key}={attributes[key]!r}"
                 raise BadInput(f"topology {topology.name!r}, node {topology.labels[i]!r}: got {got}, expected text")
 
 
-def _check_number(where: str, attributes: Mapping[str, Any], key: str, expected: str, zero: bool) -> None:
+def _check_number(
+    where: str, attributes: Mapping[str, Any], key: str, expected: str, zero: bool, most: float = math.inf
+) -> None:
     value = attributes.get(key)
     if value is None:
         return
     number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if not number or value < 0 or (value == 0 and not zero):
+    if not number or not 0 <= value <= most or (value == 0 and not zero):
         raise BadInput(f"{where}: got {key}={value!r}, expected {expected}")
 
 

@@ -207,19 +207,19 @@ def test_links_have_the_latency_and_bandwidth_of_the_topologys_file(tmp_path):
     assert slow.digests == plain.digests, "time decides nothing in step"
     assert slow.virtual_s - plain.virtual_s == pytest.approx(10 * 0.499, rel=0.2)
     model_bytes = plain.bytes_per_node_round / 1.5  # of a path of 4, a node has 1.5 neighbors
-    narrow = seconds(f"bandwidth_bytes_per_s={model_bytes}")
-    assert narrow.virtual_s - plain.virtual_s == pytest.approx(10, rel=0.2)
+    narrow = seconds(f"bandwidth_bytes_per_s={2 * model_bytes}")
+    assert narrow.virtual_s - plain.virtual_s == pytest.approx(5, rel=0.2)
 
 
 def test_what_a_narrow_link_cannot_take_waits_its_turn(tmp_path):
-    """Free-running nodes send faster than the link takes: their models queue up, and lag more and more."""
+    """Free-running nodes send faster than the link takes: their models queue up and lag, until the queue is full."""
     file = tmp_path / "pair.edges"
     file.write_text("0 1 bandwidth_bytes_per_s=100000\n")
     result = simulate(tmp_path / "run", topology=str(file), nodes=2, rounds=60, quorum=0, compute_s=0.01)
-    size, sent_every = result.summary.bytes_per_node_round, 2 * 0.01
-    assert size / 100_000 > 2 * sent_every
+    wide = simulate(tmp_path / "wide", nodes=2, topology="path", rounds=60, quorum=0, compute_s=0.01).summary
+    assert result.summary.bytes_sent < 0.8 * wide.bytes_sent
     lags = [line["staleness"] for line in lines(tmp_path / "run", "merged") if line["node"] == 0 and line["merged"]]
-    assert lags[0] < 10 < lags[-1]
+    assert lags[0] < lags[-1]
 
 
 def test_half_the_bytes_are_as_good(tmp_path):
