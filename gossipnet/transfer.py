@@ -3,21 +3,29 @@
 Small models are pushed whole inside the offer, and admitted at once. Larger ones are offered, and fetched by those who
 want them in chunks: the receiver asks for a window of them, so that its memory is its own decision, and the sender
 sends slices of the one parcel it holds. `pack` runs where the vector is written (the training thread), the rest where
-frames come in (the I/O thread). A payload is admitted in the order of cost: what the header claims, the length, the
-checksum, and only then the numbers themselves.
+frames come in (the I/O thread).
+
+Nobody passes over a whole model more often than need be. Packing copies and sums up block by block, while a block is
+in the cache. A model's checksum is that of its blocks' checksums; a chunk names the model that it is of, and its own
+checksum covers its place. So a receiver checks each chunk, decodes it to where it belongs and looks for nan and inf in
+it, in the order of cost, all at once; and when the last one is here, the model is.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 import xxhash
+from numpy.typing import NDArray
 from torch import Tensor
 
-from gossipnet.codec import Codec, all_finite
+from gossipnet.arena import FRESH, Arena
+from gossipnet.codec import Bytes, Codec, all_finite
 from gossipnet.model import ModelSpec, Snapshot
 from gossipnet.wire import Chunk, Message, Offer, Payload, Pull, Reason, Refusal
 
+BLOCK = 1 << 20  # bytes that are summed up together; a chunk of that size needs no checksum of its own
 WINDOW = 8  # chunks asked for and not here yet: enough to keep a link busy, no more than a queue takes
 STALL_S = 2.0  # without any chunk, those under way are asked for again; doubled each time
 STALL_AT_MOST_S = 16.0  # a link that takes longer for one chunk needs smaller ones
@@ -29,15 +37,20 @@ class Parcel:
 
     payload: Payload
     data: memoryview = field(repr=False)
+    checksums: tuple[bytes, ...] = field(repr=False)  # of its blocks
 
 
-def pack(vector: Tensor, codec: Codec) -> Parcel:
+def pack(vector: Tensor, codec: Codec, arena: Arena = FRESH) -> Parcel:
     """Encode `vector` (d,) float32, on any device, into bytes of its own."""
-    # bytearray(n) would write zeros first; torch.empty does not, and its memory is pinned by the view.
-    size = codec.payload_bytes(vector.numel())
-    data = torch.empty(size, dtype=torch.uint8).numpy().data
-    codec.encode(vector, data)
-    return Parcel(Payload(codec.name, size, checksum(data)), data)
+    data = arena.take(codec.payload_bytes(vector.numel())).data
+    if not codec.element_bytes:
+        codec.encode(vector, data)
+    checksums = []
+    for place in _parts(data.nbytes, BLOCK):
+        if codec.element_bytes:
+            codec.encode(vector[_numbers(place, codec)], data[place])
+        checksums.append(checksum(data[place], place.start))
+    return Parcel(Payload(codec.name, data.nbytes, checksum(b"".join(checksums))), data, tuple(checksums))
 
 
 def unpack(parcel: Parcel, numel: int, codec: Codec) -> Tensor:
@@ -58,11 +71,11 @@ def admit(offer: Offer, data: memoryview, spec: ModelSpec, codec: Codec) -> Snap
     assert offer.payload is not None
     if data.nbytes != offer.payload.size:
         return Refusal(Reason.LENGTH, f"{data.nbytes} bytes, expected {offer.payload.size}")
-    if checksum(data) != offer.payload.checksum:
+    if _whole_checksum(data.cast("B")) != offer.payload.checksum:
         return Refusal(Reason.CORRUPT, "checksum differs")
     vector = torch.empty(spec.numel)
     codec.decode(data, vector)
-    return _snapshot(offer, vector)
+    return _snapshot(offer, vector, all_finite(vector))
 
 
 def check(offer: Offer, spec: ModelSpec, codec: Codec) -> Refusal | None:
@@ -78,21 +91,40 @@ def check(offer: Offer, spec: ModelSpec, codec: Codec) -> Refusal | None:
     return None
 
 
-def _snapshot(offer: Offer, vector: Tensor) -> Snapshot | Refusal:
-    if not all_finite(vector):
+def _snapshot(offer: Offer, vector: Tensor, finite: bool) -> Snapshot | Refusal:
+    if not finite:
         return Refusal(Reason.NOT_FINITE, "nan or inf")
     return Snapshot(offer.digest, offer.round, offer.age, offer.samples, vector)
 
 
-def checksum(data: memoryview) -> bytes:
-    """xxh3_64 of some bytes, 8 bytes."""
-    return xxhash.xxh3_64_digest(data)
+def checksum(data: Bytes, begin: int = 0) -> bytes:
+    """xxh3_64 of some bytes, 8 bytes; other for the same bytes that begin elsewhere in a payload."""
+    return xxhash.xxh3_64_digest(data, begin)
 
 
-def slice_of(parcel: Parcel, chunk_bytes: int, index: int) -> memoryview | None:
-    """Chunk number `index` of a parcel; None if it has none of that number."""
-    begin = index * chunk_bytes
-    return parcel.data[begin : begin + chunk_bytes] if begin < parcel.payload.size else None
+def _whole_checksum(data: memoryview) -> bytes:
+    """The checksum of a payload: that of its blocks' checksums."""
+    return checksum(b"".join(checksum(data[place], place.start) for place in _parts(data.nbytes, BLOCK)))
+
+
+def _parts(size: int, part: int) -> Iterator[slice]:
+    return (slice(begin, min(begin + part, size)) for begin in range(0, size, part))
+
+
+def _numbers(place: slice, codec: Codec) -> slice:
+    """The part of the vector that lies at `place` in its payload."""
+    return slice(place.start // codec.element_bytes, place.stop // codec.element_bytes)
+
+
+def chunk_of(parcel: Parcel, pull: Pull, index: int) -> tuple[Chunk, memoryview] | None:
+    """Chunk number `index` of a parcel, as that Pull wants it; None if it has none of that number."""
+    begin = index * pull.chunk_bytes
+    if begin >= parcel.payload.size:
+        return None
+    data = parcel.data[begin : begin + pull.chunk_bytes]
+    known = pull.chunk_bytes == BLOCK
+    own = parcel.checksums[index] if known else checksum(data, begin)
+    return Chunk(pull.round, index, parcel.payload.checksum, own), data
 
 
 @dataclass(slots=True)
@@ -100,13 +132,15 @@ class Transfer:
     """One model on its way to us: what is here, what is asked for, what is not."""
 
     message: Message  # the Offer
-    data: Tensor  # (size,) uint8, filled as chunks come
+    held: NDArray[np.uint8]  # the vector, (4 d,) bytes; or the payload, if it can only be decoded as a whole
+    size: int  # of the payload
     chunk_bytes: int
     absent: set[int]  # chunks that are not here yet
-    asked: set[int]  # of these, the ones that a Pull is out for
+    asked: dict[int, None]  # of these, the ones that a Pull is out for, in that order
     heard_at: float  # when a chunk last came, or the fetch was begun
     moved_at: float  # the same, or when chunks were last asked for again
     stall_s: float = STALL_S
+    finite: bool = True  # what is here
 
     @property
     def offer(self) -> Offer:
@@ -115,12 +149,23 @@ class Transfer:
 
     @property
     def n_chunks(self) -> int:
-        return -(-len(self.data) // self.chunk_bytes)
+        return -(-self.size // self.chunk_bytes)
+
+    def place(self, index: int) -> slice:
+        """Where that chunk lies in the payload."""
+        begin = index * self.chunk_bytes
+        return slice(begin, min(begin + self.chunk_bytes, self.size))
 
     def heard(self, now: float) -> None:
         """A link that is slow is not one that is dead: what it asked for twice would come twice, and slow it more."""
         self.stall_s = min(max(self.stall_s, 4 * (now - self.heard_at)), STALL_AT_MOST_S)
         self.heard_at = self.moved_at = now
+
+    def came(self, index: int) -> None:
+        """A link keeps the order: what was asked for before that chunk and is not here has been dropped on the way."""
+        self.absent.discard(index)
+        while index in self.asked:
+            del self.asked[next(iter(self.asked))]
 
 
 class Fetches:
@@ -132,8 +177,11 @@ class Fetches:
     link was lost meanwhile) goes on with what is here.
     """
 
-    def __init__(self, spec: ModelSpec, codec: Codec, chunk_bytes: int, window: int = WINDOW) -> None:
-        self._spec, self._codec, self._chunk_bytes, self._window = spec, codec, chunk_bytes, window
+    def __init__(
+        self, spec: ModelSpec, codec: Codec, chunk_bytes: int, window: int = WINDOW, arena: Arena = FRESH
+    ) -> None:
+        self._spec, self._codec, self._window, self._arena = spec, codec, window, arena
+        self._chunk_bytes = chunk_bytes - chunk_bytes % (codec.element_bytes or 1)  # no number lies in two chunks
         self._transfers: dict[int, Transfer] = {}
 
     @property
@@ -145,7 +193,7 @@ class Fetches:
     @property
     def held_bytes(self) -> int:
         """Memory taken by models that are not complete."""
-        return sum(len(t.data) for t in self._transfers.values())
+        return sum(len(t.held) for t in self._transfers.values())
 
     def begin(self, message: Message, now: float) -> list[Pull]:
         """Fetch the model of this Offer, in place of any other from its sender. Returns what to send to the sender."""
@@ -154,9 +202,7 @@ class Fetches:
         assert offer.payload is not None
         transfer = self._transfers.get(message.sender)
         if transfer is None or transfer.message != message:
-            data = torch.empty(offer.payload.size, dtype=torch.uint8)
-            transfer = Transfer(message, data, self._chunk_bytes, set(), set(), now, now)
-            transfer.absent = set(range(transfer.n_chunks))
+            transfer = self._new(message, offer.payload.size, now)
             self._transfers[message.sender] = transfer
         transfer.asked.clear()  # whatever was under way is lost with the link
         transfer.stall_s, transfer.heard_at, transfer.moved_at = STALL_S, now, now
@@ -181,10 +227,8 @@ class Fetches:
             transfer.heard(now)
         if refusal or transfer is None:
             return [], None, refusal
-        begin = chunk.index * transfer.chunk_bytes
-        transfer.data.numpy()[begin : begin + data.nbytes] = np.frombuffer(data, np.uint8)
-        transfer.absent.discard(chunk.index)
-        transfer.asked.discard(chunk.index)
+        self._take_in(transfer, transfer.place(chunk.index), data)
+        transfer.came(chunk.index)
         if not transfer.absent:
             del self._transfers[message.sender]
             return [], transfer.message, self._whole(transfer)
@@ -201,41 +245,58 @@ class Fetches:
                 requests += [(peer, pull) for pull in self._ask(transfer)]
         return requests
 
+    def _new(self, message: Message, size: int, now: float) -> Transfer:
+        held = self._arena.take(4 * self._spec.numel if self._codec.element_bytes else size)
+        absent = set(range(-(-size // self._chunk_bytes)))
+        return Transfer(message, held, size, self._chunk_bytes, absent, {}, now, now)
+
     def _fault(self, transfer: Transfer | None, message: Message, chunk: Chunk, data: memoryview) -> Refusal | None:
-        wanted = transfer is not None and transfer.message.session == message.session
-        if transfer is None or not wanted or chunk.round != transfer.offer.round or chunk.index >= transfer.n_chunks:
+        if transfer is None or not _is_of(transfer, message, chunk) or chunk.index >= transfer.n_chunks:
             return Refusal(Reason.UNEXPECTED, "a chunk of nothing that we fetch", message.sender)
-        begin = chunk.index * transfer.chunk_bytes
-        if data.nbytes != min(transfer.chunk_bytes, len(transfer.data) - begin):
+        place = transfer.place(chunk.index)
+        if data.nbytes != place.stop - place.start:
             return Refusal(Reason.LENGTH, f"a chunk of {data.nbytes} bytes", message.sender)
-        if checksum(data) != chunk.checksum:
+        if checksum(data, place.start) != chunk.checksum:
             return Refusal(Reason.CORRUPT, "checksum of a chunk differs", message.sender)
         if chunk.index not in transfer.absent:
             return Refusal(Reason.DUPLICATE, "a chunk that is here", message.sender)
         return None
+
+    def _take_in(self, transfer: Transfer, place: slice, data: memoryview) -> None:
+        """Put a sound chunk where it belongs."""
+        if not self._codec.element_bytes:
+            transfer.held[place] = np.frombuffer(data, np.uint8)
+            return
+        part = self._vector(transfer)[_numbers(place, self._codec)]
+        self._codec.decode(data, part)
+        transfer.finite = transfer.finite and all_finite(part)
+
+    def _vector(self, transfer: Transfer) -> Tensor:
+        return torch.from_numpy(transfer.held).view(torch.float32)
 
     def _ask(self, transfer: Transfer) -> list[Pull]:
         """Fill the window, in as few requests as runs of chunks allow; a half-full window waits for more room."""
         room = self._window - len(transfer.asked)
         if 2 * room < self._window:
             return []
-        wanted = sorted(transfer.absent - transfer.asked)[:room]
-        transfer.asked.update(wanted)
+        wanted = sorted(transfer.absent - transfer.asked.keys())[:room]
+        transfer.asked.update(dict.fromkeys(wanted))
         return [Pull(transfer.offer.round, first, count, transfer.chunk_bytes) for first, count in _runs(wanted)]
 
     def _whole(self, transfer: Transfer) -> Snapshot | Refusal:
-        """The model that all chunks make; that each is sound does not show that they are of one model."""
-        payload = transfer.offer.payload
-        if payload is None or checksum(transfer.data.numpy().data) != payload.checksum:
-            return Refusal(Reason.CORRUPT, "checksum of the whole differs", transfer.message.sender)
-        return _snapshot(transfer.offer, self._vector(transfer.data))
-
-    def _vector(self, data: Tensor) -> Tensor:
-        if self._codec.name == "float32":  # its payload is the vector itself
-            return data.view(torch.float32)
+        """The model, now that all chunks are here."""
+        if self._codec.element_bytes:
+            return _snapshot(transfer.offer, self._vector(transfer), transfer.finite)
         vector = torch.empty(self._spec.numel)
-        self._codec.decode(data.numpy().data, vector)
-        return vector
+        self._codec.decode(transfer.held.data, vector)
+        return _snapshot(transfer.offer, vector, all_finite(vector))
+
+
+def _is_of(transfer: Transfer, message: Message, chunk: Chunk) -> bool:
+    """The chunk is one of the model that was offered, not of another one, round or life of the sender."""
+    payload = transfer.offer.payload
+    same_life = transfer.message.session == message.session
+    return same_life and chunk.round == transfer.offer.round and payload is not None and chunk.model == payload.checksum
 
 
 def _runs(indices: list[int]) -> list[tuple[int, int]]:

@@ -64,7 +64,7 @@ class Payload:
 
     codec: str
     size: int  # bytes
-    checksum: bytes  # xxh3_64 of the bytes, 8 bytes: it finds corruption, not forgery
+    checksum: bytes  # of the checksums of its blocks (see `transfer`), 8 bytes: it finds corruption, not forgery
     inline: bool = True  # in the second frame; not a field of the header
 
 
@@ -102,7 +102,8 @@ class Chunk:
 
     round: int
     index: int
-    checksum: bytes  # xxh3_64 of this part, 8 bytes
+    model: bytes  # the checksum that the model was offered with, 8 bytes
+    checksum: bytes  # xxh3_64 of this part, seeded with where it begins, 8 bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +205,7 @@ _FIELDS: Mapping[type[Any], Mapping[str, Check]] = {
     Ask: {"round": _count},
     Gone: {"round": _count},
     Pull: {"round": _count, "first": _count, "count": _few, "chunk_bytes": _chunk},
-    Chunk: {"round": _count, "index": _count, "checksum": _bytes8},
+    Chunk: {"round": _count, "index": _count, "model": _bytes8, "checksum": _bytes8},
     Ack: {"round": _count},
     Bye: {"round": _count},
     Who: {},

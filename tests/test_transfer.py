@@ -16,7 +16,7 @@ from torch import Tensor
 from gossipnet.codec import Codec, codecs, make_codec
 from gossipnet.errors import BadInput
 from gossipnet.model import Entry, ModelSpec, Snapshot
-from gossipnet.transfer import STALL_AT_MOST_S, Fetches, Parcel, admit, pack, slice_of, unpack
+from gossipnet.transfer import BLOCK, STALL_AT_MOST_S, Fetches, Parcel, admit, checksum, chunk_of, pack, unpack
 from gossipnet.wire import Chunk, Message, Offer, Payload, Pull, Reason, Refusal, decode, encode
 
 finite = st.floats(-(2.0**100), 2.0**100, width=32)
@@ -44,9 +44,15 @@ def reason(out: Snapshot | Refusal) -> Reason:
     return out.reason
 
 
+def whole_checksum(data: bytes) -> bytes:
+    """What docs/protocol.md says of it, in other words."""
+    blocks = [xxhash.xxh3_64_digest(data[at : at + 2**20], seed=at) for at in range(0, len(data), 2**20)]
+    return xxhash.xxh3_64_digest(b"".join(blocks))
+
+
 def resealed(parcel: Parcel, data: bytes) -> Parcel:
     """Other bytes, with the checksum that they should have: what a liar sends, not what a bad link does."""
-    return Parcel(replace(parcel.payload, checksum=xxhash.xxh3_64_digest(data)), memoryview(data))
+    return Parcel(replace(parcel.payload, checksum=whole_checksum(data)), memoryview(data), ())
 
 
 # --- what is sent is what arrives ------------------------------------------------------------------------------
@@ -226,7 +232,7 @@ def test_any_bytes_at_any_address_are_admitted_or_refused(
     codec = make_codec(name)
     right = codec.payload_bytes(numel)
     data = drawn.draw(st.binary(min_size=right, max_size=right) | st.binary(max_size=60))
-    payload = resealed(Parcel(Payload(name, len(data), b""), memoryview(b"")), data).payload
+    payload = resealed(Parcel(Payload(name, len(data), b""), memoryview(b""), ()), data).payload
     view = memoryview(bytes(start) + data)[start:]
     out = admit(Offer(1, 1, 1, spec_of(numel).digest, payload), view, spec_of(numel), codec)
     if isinstance(out, Refusal):
@@ -305,10 +311,9 @@ def served(parcel: Parcel, offer: Message, pull: Pull) -> list[tuple[Message, me
     """What an honest sender answers."""
     chunks = []
     for index in range(pull.first, pull.first + pull.count):
-        data = slice_of(parcel, pull.chunk_bytes, index)
-        if data is not None:
-            chunk = Chunk(pull.round, index, xxhash.xxh3_64_digest(data))
-            chunks.append((Message(offer.sender, 0, offer.session, chunk), data))
+        found = chunk_of(parcel, pull, index)
+        if found is not None:
+            chunks.append((Message(offer.sender, 0, offer.session, found[0]), found[1]))
     return chunks
 
 
@@ -318,13 +323,33 @@ def numbers(numel: int) -> Tensor:
 
 @given(numel=st.integers(1, 5000), chunk_bytes=st.integers(1, 3000), name=st.sampled_from(codecs.names()))
 @settings(max_examples=50)
-def test_slices_are_the_parcel(numel: int, chunk_bytes: int, name: str) -> None:
+def test_chunks_are_the_parcel(numel: int, chunk_bytes: int, name: str) -> None:
     parcel = pack(torch.arange(float(numel)), make_codec(name))
+    pull = Pull(7, 0, 1, chunk_bytes)
     n = -(-parcel.data.nbytes // chunk_bytes)
-    parts = [slice_of(parcel, chunk_bytes, index) for index in range(n)]
-    assert b"".join(parts) == bytes(parcel.data)
-    assert slice_of(parcel, chunk_bytes, n) is None
-    assert slice_of(parcel, chunk_bytes, 2**48 - 1) is None
+    found = [chunk_of(parcel, pull, index) for index in range(n)]
+    assert b"".join(data for _, data in found) == bytes(parcel.data)
+    for index, (chunk, data) in enumerate(found):
+        seal = xxhash.xxh3_64_digest(data, seed=index * chunk_bytes)
+        assert chunk == Chunk(7, index, parcel.payload.checksum, seal)
+    assert chunk_of(parcel, pull, n) is None
+    assert chunk_of(parcel, pull, 2**48 - 1) is None
+
+
+@pytest.mark.parametrize("numel", [BLOCK // 4 - 1, BLOCK // 4, BLOCK // 4 + 1, BLOCK])
+@every_codec
+def test_a_model_of_many_blocks_has_the_checksum_of_their_checksums(name: str, numel: int) -> None:
+    """And a chunk that is a block has the checksum that was made of it when it was packed."""
+    codec = make_codec(name)
+    parcel = pack(numbers(numel), codec)
+    encoded = bytearray(codec.payload_bytes(numel))
+    codec.encode(numbers(numel), encoded)
+    assert bytes(parcel.data) == bytes(encoded)
+    assert parcel.payload.checksum == whole_checksum(bytes(parcel.data))
+    for index in range(len(parcel.checksums)):
+        chunk, data = chunk_of(parcel, Pull(1, 0, 1, BLOCK), index)
+        assert chunk.checksum == checksum(data, index * BLOCK)
+    assert torch.equal(admitted(parcel, numel, codec).storage, unpack(parcel, numel, codec))
 
 
 @every_codec
@@ -343,7 +368,7 @@ def test_a_model_comes_whole_through_any_link_that_delivers_in_the_end(
     fetches, fate = fetches_for(numel, codec, window), iter(fates)
     link = [c for pull in fetches.begin(offer, now) for c in served(parcel, offer, pull)]
     for _ in range(10_000):
-        assert fetches.held_bytes == parcel.payload.size
+        assert fetches.held_bytes == 4 * numel
         assert len(fetches._transfers[1].asked) <= window
         now += 0.01
         if not link:
@@ -485,6 +510,8 @@ WRONG_CHUNKS: dict[str, tuple[dict[str, Any], dict[str, Any], Callable[[bytes], 
     "the last is shorter": ({}, {"index": 2}, bytes, Reason.LENGTH),
     "a flipped bit": ({}, {}, lambda data: data[:-1] + bytes([data[-1] ^ 1]), Reason.CORRUPT),
     "a wrong checksum": ({}, {"checksum": bytes(8)}, bytes, Reason.CORRUPT),
+    "of another model": ({}, {"model": bytes(8)}, bytes, Reason.UNEXPECTED),
+    "in another place": ({}, {"index": 1}, bytes, Reason.CORRUPT),
 }
 
 
@@ -513,7 +540,8 @@ def test_what_is_here_is_not_written_again() -> None:
     vector, offer, fetches = numbers(600), offered(numbers(600)), fetches_for(600)
     (pull,) = fetches.begin(offer, 0.0)
     first, *rest = served(pack(vector, FLOAT32), offer, pull)
-    other = served(pack(vector + 1, FLOAT32), offer, pull)[0]
+    data = memoryview(bytes(CHUNK))
+    other = replace(first[0], body=replace(first[0].body, checksum=checksum(data))), data
     fetches.chunk(*first, 0.0)
     for again in (first, other):
         assert reason(fetches.chunk(*again, 0.0)[2]) is Reason.DUPLICATE
@@ -522,17 +550,57 @@ def test_what_is_here_is_not_written_again() -> None:
     assert torch.equal(model.storage, vector)
 
 
-def test_the_parts_must_make_up_the_whole_that_was_offered() -> None:
-    """Each chunk is sound, but they are not of one model: as if the sender had packed it anew meanwhile."""
+def test_the_parts_must_be_of_the_model_that_was_offered() -> None:
+    """Each chunk is sound, but some are of another model, as if the sender had packed it anew meanwhile."""
     vector, other = numbers(600), numbers(600) + 1
     offer, fetches = offered(vector), fetches_for(600)
     (pull,) = fetches.begin(offer, 0.0)
-    mixed = served(pack(vector, FLOAT32), offer, pull)[:2] + served(pack(other, FLOAT32), offer, pull)[2:]
-    for message, data in mixed:
-        _, done, model = fetches.chunk(message, data, 0.0)
+    sound = served(pack(vector, FLOAT32), offer, pull)
+    for message, data in sound[:2]:
+        fetches.chunk(message, data, 0.0)
+    for message, data in served(pack(other, FLOAT32), offer, pull):
+        assert reason(fetches.chunk(message, data, 0.0)[2]) is Reason.UNEXPECTED
+    _, done, model = fetches.chunk(*sound[2], 0.0)
     assert done == offer
-    assert reason(model) is Reason.CORRUPT
-    assert fetches.held_bytes == 0
+    assert torch.equal(model.storage, vector)
+
+
+def test_a_chunk_that_was_dropped_on_the_way_is_asked_for_as_soon_as_a_later_one_comes() -> None:
+    """Not after the seconds that it takes to think a link dead."""
+    vector = numbers(256 * 12)
+    parcel, offer, fetches = pack(vector, FLOAT32), offered(vector), fetches_for(256 * 12, window=4)
+    (pull,) = fetches.begin(offer, 0.0)
+    chunks = served(parcel, offer, pull)
+    pulls, _, _ = fetches.chunk(*chunks[2], 0.0)
+    assert [(p.first, p.count) for p in pulls] == [(0, 2), (4, 1)]
+
+
+def test_chunks_of_an_odd_size_are_cut_between_numbers() -> None:
+    vector = numbers(600)
+    fetches = Fetches(spec_of(600), FLOAT32, 1027, 4)
+    (pull,) = fetches.begin(offered(vector), 0.0)
+    assert pull.chunk_bytes == 1024
+
+
+@pytest.mark.usefixtures("_own_codecs")
+def test_a_codec_that_can_only_decode_the_whole_is_fetched_too() -> None:
+    """Back to front: no part of the payload is a part of the vector."""
+
+    def encode(vector: Tensor, out: memoryview) -> None:
+        FLOAT32.encode(vector.flip(0), out)
+
+    def decode(payload: memoryview, out: Tensor) -> None:
+        FLOAT32.decode(payload, out)
+        out.copy_(out.flip(0))
+
+    codecs.register("backwards")(lambda: Codec(lambda d: 4 * d, encode, decode, error=0.0))
+    codec, vector = make_codec("backwards"), numbers(600)
+    parcel, offer, fetches = pack(vector, codec), offered(vector, codec), fetches_for(600, codec)
+    (pull,) = fetches.begin(offer, 0.0)
+    for message, data in served(parcel, offer, pull):
+        _, _, model = fetches.chunk(message, data, 0.0)
+    assert torch.equal(model.storage, vector)
+    assert parcel.payload.checksum == whole_checksum(bytes(parcel.data))
 
 
 @every_codec
@@ -557,8 +625,10 @@ def test_no_sequence_of_chunks_raises_or_takes_memory(drawn: st.DataObject) -> N
     for _ in range(drawn.draw(st.integers(0, 6))):
         size = drawn.draw(st.sampled_from([CHUNK, 352, 0, 1, 2400]))
         data = bytes([drawn.draw(st.integers(0, 255))]) * size
-        seal = xxhash.xxh3_64_digest(data) if drawn.draw(st.integers(0, 3)) else bytes(8)
-        chunk = Chunk(drawn.draw(st.sampled_from([3, 3, 3, 2])), drawn.draw(counts), seal)
+        index = drawn.draw(counts)
+        seal = checksum(memoryview(data), index * CHUNK) if drawn.draw(st.integers(0, 3)) else bytes(8)
+        model = drawn.draw(st.sampled_from([offer.body.payload.checksum] * 3 + [bytes(8)]))
+        chunk = Chunk(drawn.draw(st.sampled_from([3, 3, 3, 2])), index, model, seal)
         message = Message(drawn.draw(st.sampled_from([1, 1, 2])), 0, drawn.draw(st.sampled_from([9, 9, 8])), chunk)
         pulls, done, said = fetches.chunk(message, memoryview(data), 0.0)
         assert fetches.held_bytes in (0, 2400)

@@ -49,7 +49,7 @@ bodies = st.one_of(
     st.builds(Offer, counts, counts, counts, eight, payloads),
     st.builds(Ask, counts),
     st.builds(Pull, counts, counts, st.integers(1, MOST_CHUNKS), st.integers(LEAST_CHUNK_BYTES, MOST_CHUNK_BYTES)),
-    st.builds(Chunk, counts, counts, eight),
+    st.builds(Chunk, counts, counts, eight, eight),
     st.builds(Gone, counts),
     st.builds(Ack, counts),
     st.builds(Bye, counts),
@@ -67,7 +67,7 @@ EXAMPLES = [
         Offer(7, 140, 1000, b"8 bytes.", Payload("float32", 400, b"checksum", inline=False)),
         Ask(7),
         Pull(7, 3, MOST_CHUNKS, 2**20),
-        Chunk(7, 3, b"checksum"),
+        Chunk(7, 3, b"themodel", b"checksum"),
         Gone(7),
         Ack(7),
         Bye(20),
@@ -248,6 +248,7 @@ FIELDS = {
     "size": ("number", "count"),
     "push_bytes": ("number", "count"),
     "known": ("number", "count", "flag"),
+    "model": ("eight",),
     "checksum": ("eight",),
 }
 

@@ -10,10 +10,11 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from gossipnet.arena import Arena
 from gossipnet.codec import Codec
 from gossipnet.events import (
     Action,
@@ -39,7 +40,7 @@ from gossipnet.events import (
 from gossipnet.live.zeromq import READABLE, Arrival, Poller, Transport
 from gossipnet.model import ModelSpec
 from gossipnet.node import Node
-from gossipnet.transfer import Fetches, Parcel, admit, check, checksum, slice_of
+from gossipnet.transfer import WINDOW, Fetches, Parcel, admit, check, chunk_of
 from gossipnet.wire import Chunk, Iam, Message, Offer, Pull, Reason, Refusal, Who, decode, encode
 
 BATCH = 64  # messages read before anything else gets its turn
@@ -92,7 +93,8 @@ class Driver(threading.Thread):
         self._codec = codec
         self._push_bytes = push_bytes
         self._chunk_bytes = chunk_bytes
-        self._fetches = Fetches(spec, codec, chunk_bytes)
+        self.arena = Arena(spare=max(2, len(place.peers)))  # as many as a merge lets go of, and the oldest own one
+        self._fetches = Fetches(spec, codec, chunk_bytes, WINDOW, self.arena)
         self._outlet = outlet
         self._transport: Transport
         self.opened = threading.Event()  # the port is ours, or `crash` says why not
@@ -164,7 +166,7 @@ class Driver(threading.Thread):
         while self._posted:
             what = self._posted.popleft()
             what() if callable(what) else self._handle(what)
-        self._listen()
+        self._listen(ready)
         self._look()
         if self._node.deadline is not None and self.now() >= self._node.deadline:
             self._handle(Woke())
@@ -188,14 +190,14 @@ class Driver(threading.Thread):
             elif command.get("left") in self.place.peers:
                 self.post(PeerDown(command["left"]))
 
-    def _listen(self) -> None:
-        for peer, up in self._transport.links():
+    def _listen(self, ready: Container[Any]) -> None:
+        for peer, up in self._transport.links(ready):
             self._link(peer, up)
         for arrival in self._transport.receive(BATCH):
             self._arrived(arrival)
-        for peer, frames in self._transport.answers(ANSWERS):
+        for peer, frames in self._transport.answers(ANSWERS, ready):
             self._answered(peer, frames)
-        self._transport.attend(self.now())
+        self._transport.attend(self.now(), ready)
         for refusal in self._transport.door.refusals():
             self._handle(Received(refusal))
 
@@ -270,10 +272,10 @@ class Driver(threading.Thread):
         parcel: Parcel = action.snapshot.storage
         pull, session = action.pull, self._node.config.session
         for index in range(pull.first, pull.first + pull.count):
-            data = slice_of(parcel, pull.chunk_bytes, index)
-            if data is None:
+            found = chunk_of(parcel, pull, index)
+            if found is None:
                 return
-            chunk = Chunk(pull.round, index, checksum(data))
+            chunk, data = found
             header = self._header(Message(self.place.node, action.peer, session, chunk))
             if not self._transport.send(action.peer, header, data):
                 return

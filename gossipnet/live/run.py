@@ -97,7 +97,7 @@ class Worker:
         trainer = self._trainer
         steps, loss = trainer.train(action.round, action.steps, self._driver.stopping.is_set)
         self._age += steps
-        parcel = pack(trainer.vector, self._codec)
+        parcel = pack(trainer.vector, self._codec, self._driver.arena)
         return Trained(Snapshot(trainer.spec.digest, action.round, self._age, trainer.n_samples, parcel), steps, loss)
 
     def _merge(self, action: Merge) -> Merged:

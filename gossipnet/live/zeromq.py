@@ -23,7 +23,7 @@ Nothing in libzmq bounds a message of endless frames; `door` does.
 import contextlib
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,17 +124,21 @@ class Transport:
         for socket in (self._router, self._doorbell, *self._dealers.values(), *self._monitors.values()):
             poller.register(socket, zmq.POLLIN)
 
-    def links(self) -> Iterator[tuple[int, bool]]:
-        """What has changed since the last call: (neighbor, its link is up)."""
+    def links(self, ready: Container[Any] | None = None) -> Iterator[tuple[int, bool]]:
+        """What has changed since the last call: (neighbor, link is up). `ready`: what the poller found."""
         for peer, monitor in self._monitors.items():
+            if ready is not None and monitor not in ready:
+                continue  # to ask costs more than to know
             for event in _events(monitor):
                 up = event["event"] == _UP
                 if up != (peer in self._up):
                     (self._up.add if up else self._up.discard)(peer)
                     yield peer, up
 
-    def attend(self, now: float) -> None:
+    def attend(self, now: float, ready: Container[Any] | None = None) -> None:
         """Tell the door who has come and gone since the last call."""
+        if ready is not None and self._doorbell not in ready:
+            return
         for event in _events(self._doorbell):
             if event["event"] == zmq.EVENT_ACCEPTED:
                 self.door.opened(int(event["value"]), now)  # pyzmq gives it as one of its flags
@@ -172,9 +176,11 @@ class Transport:
         with contextlib.suppress(zmq.ZMQError):
             self._router.send_multipart((route, header), zmq.DONTWAIT)
 
-    def answers(self, most: int) -> Iterator[tuple[int, list[memoryview]]]:
+    def answers(self, most: int, ready: Container[Any] | None = None) -> Iterator[tuple[int, list[memoryview]]]:
         """(neighbor, frames) of what came back on our own connections, up to `most` from each."""
         for peer, dealer in self._dealers.items():
+            if ready is not None and dealer not in ready:
+                continue
             for _ in range(most):
                 try:
                     frame = dealer.recv(zmq.DONTWAIT, copy=False)
