@@ -15,7 +15,7 @@ from gossipnet.run_folder import CONFIG
 from gossipnet.sim.engine import Engine, Note
 from gossipnet.sim.loop import LoopEngine
 from gossipnet.sim.memory import check_memory
-from gossipnet.training.build import init_seed, pick_device
+from gossipnet.training.build import init_seed, pick_device, try_own
 from gossipnet.training.randomness import OwnRandomness
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def make_engine(
     with OwnRandomness(0, torch.device("cpu"))():
         torch.manual_seed(init_seed(experiment, 0))
         module = make_model(experiment.model, task)
+    try_own(experiment, task, module, parts[0], torch.device("cpu"))  # a user's that does not fit is told so first
     name, why = choose(experiment, task, parts, module, note)
     check_memory(experiment, name, task, module, pick_device(experiment.device))
     if name != experiment.train:
