@@ -4,7 +4,7 @@ What differs from a node of a deployment: who is at an endpoint is asked and not
 entered again (`unplug`, `plug`), and the node leaves by itself, without waiting for the training thread (`leave`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol, TypeVar
@@ -123,9 +123,9 @@ class EmbeddedDriver(Driver):
         due = self.meetings.deadline
         return found if due is None else min(found, max(0, int((due - self.now()) * 1000) + 1))
 
-    def _listen(self) -> None:
+    def _listen(self, ready: Container[Any]) -> None:
         if self.plugged:
-            super()._listen()
+            super()._listen(ready)
 
     def _look(self) -> None:
         if self.plugged:

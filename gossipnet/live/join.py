@@ -332,7 +332,7 @@ class Gossip:
             raise Diverged("the model is no longer finite (nan or inf), which every neighbor refuses; lower the rate")
         self._age += self._since
         spec, round = self._binding.spec, self._train.round
-        parcel = pack(vector, self._driver.codec)
+        parcel = pack(vector, self._driver.codec, self._driver.arena)
         snapshot = Snapshot(spec.digest, round, self._age, self._samples, parcel)
         steps, self._since, self._train = self._since, 0, None
         self._post(Trained(snapshot, steps, 0.0))

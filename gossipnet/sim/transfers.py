@@ -16,13 +16,13 @@ from gossipnet.wire import Chunk, Message, Offer, Payload, Pull, Refusal
 
 _CODEC = "chunks"
 _BYTE = memoryview(b"\0")
-_CHECKSUM = checksum(_BYTE)
 
 
 class _NoCodec:
     """Decodes the stand-in to nothing."""
 
     name = _CODEC
+    element_bytes = 0
 
     def decode(self, data: memoryview, vector: Any) -> None:
         pass
@@ -55,14 +55,15 @@ class Parts:
     def offered(self, offer: Message) -> Message:
         """The offer as its receiver sees it, to fetch from."""
         assert isinstance(offer.body, Offer)
-        stand_in = Payload(_CODEC, self.n_chunks, checksum(memoryview(bytes(self.n_chunks))), inline=False)
+        stand_in = Payload(_CODEC, self.n_chunks, self.payload.checksum, inline=False)
         return replace(offer, body=replace(offer.body, payload=stand_in))
 
     def chunks(self, serve: Serve, sender: int, session: int) -> Iterator[tuple[Piece, int]]:
         """What is sent to a node that pulls, and the payload bytes of each."""
         last = min(serve.pull.first + serve.pull.count, self.n_chunks)
         for index in range(serve.pull.first, last):
-            message = Message(sender, serve.peer, session, Chunk(serve.pull.round, index, _CHECKSUM))
+            chunk = Chunk(serve.pull.round, index, self.payload.checksum, checksum(_BYTE, index))
+            message = Message(sender, serve.peer, session, chunk)
             size = min(self.chunk_bytes, self.payload.size - index * self.chunk_bytes)
             yield Piece(message, serve.snapshot), size
 

@@ -12,7 +12,7 @@ bodies = (
     st.builds(Hello, count, st.just(EIGHT))
     | st.builds(Ask, count)
     | st.builds(Pull, count, count, count, count)
-    | st.builds(Chunk, count, count, st.just(EIGHT))
+    | st.builds(Chunk, count, count, st.just(EIGHT), st.just(EIGHT))
     | st.builds(Gone, count)
     | st.builds(Ack, count)
     | st.builds(Bye, count)
