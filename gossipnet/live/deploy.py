@@ -112,7 +112,8 @@ def run_node_command(experiment: "Experiment", node: int, out: Path | None, inse
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, outlet.interrupt)
     try:
-        result = run_node(experiment, place, neighborhood, materials.task, materials.parts[node], folder, outlet)
+        part, speed = materials.parts[node], topology.speeds[node]
+        result = run_node(experiment, place, neighborhood, materials.task, part, folder, outlet, speed)
         _write_summary(log, experiment, result, outlet, time.monotonic() - epoch)
         status = _status(result, outlet)
     except BadInput:

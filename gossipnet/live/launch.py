@@ -134,6 +134,7 @@ class Launcher:
                 listen=addresses.endpoints[node],
                 peers={peer: addresses.endpoints[peer] for peer in neighborhood.peers},
                 device=self.topology.devices[node],
+                speed=self.topology.speeds[node],
                 swarm=swarm,
                 epoch=self.epoch,
                 folder=str(self.folder),

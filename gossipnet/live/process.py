@@ -102,6 +102,7 @@ def _run(order: Mapping[str, Any], materials: Materials, channel: Channel) -> di
         materials.parts[place.node],
         Path(order["folder"]),
         ChannelOutlet(channel),
+        order["speed"],
     )
     return asdict(result)
 

@@ -50,6 +50,7 @@ class Worker:
         folder: "Path",
         driver: Driver,
         outlet: NodeOutlet,
+        speed: float = 1.0,
     ) -> None:
         self.evaluation_s = 0.0
         self.accuracy: float | None = None
@@ -62,6 +63,7 @@ class Worker:
         self._codec = make_codec(experiment.codec)
         self._chosen = coordinates(experiment.seed, trainer.spec.numel)
         self._age = 0
+        self._speed = speed
 
     def serve(self) -> None:
         """Until the driver has nothing more to do."""
@@ -95,7 +97,10 @@ class Worker:
             self._measure(0)
         return_free_memory()
         trainer = self._trainer
+        begun = time.perf_counter()
         steps, loss = trainer.train(action.round, action.steps, self._driver.stopping.is_set)
+        if self._speed < 1:  # a machine that is so much slower than this one
+            self._driver.stopping.wait((time.perf_counter() - begun) * (1 / self._speed - 1))
         self._age += steps
         parcel = pack(trainer.vector, self._codec, self._driver.arena)
         return Trained(Snapshot(trainer.spec.digest, action.round, self._age, trainer.n_samples, parcel), steps, loss)
@@ -131,9 +136,11 @@ def run_node(
     part: NDArray[np.int64],
     folder: "Path",
     outlet: NodeOutlet,
+    speed: float = 1.0,
 ) -> NodeResult:
     """Run one node, which trains on the samples `part` of the task, to its end.
 
+    With `speed` below 1 its local steps take as much longer, to stand for a slower machine.
     Raises BadInput if the node cannot start; whatever happens later is in the result.
     """
     seed_process(experiment.seed, place.node)
@@ -141,7 +148,7 @@ def run_node(
     codec = make_codec(experiment.codec)
     node = Node(neighborhood, node_config(experiment, place.node, trainer, session=time.time_ns()))
     driver = Driver(place, node, trainer.spec, codec, experiment.push_bytes, experiment.chunk_bytes, outlet)
-    worker = Worker(experiment, trainer, node, folder, driver, outlet)
+    worker = Worker(experiment, trainer, node, folder, driver, outlet, speed)
     driver.start()
     try:
         worker.serve()

@@ -6,6 +6,9 @@ thread that made them.
 
 What the options are for (numbers measured on libzmq 4.3.5):
 - High-water marks count whole messages, so they are small; IMMEDIATE keeps messages out of links that do not exist.
+- A connection that ends while the queue of what came in is full ends the whole process at the next heartbeat, by an
+  assertion of libzmq (`!_io_error`). A node that goes on after a stop finds such connections: so that queue holds what
+  the system does.
 - MAXMSGSIZE is checked against the declared length of a frame, before memory is taken for it.
 - HANDSHAKE_IVL: idle strangers hold a file descriptor for seconds, not for half a minute.
 - HEARTBEAT_*: a peer whose machine vanished or whose process is stopped is noticed; libzmq's own thread answers,
@@ -35,7 +38,8 @@ from gossipnet.live.door import Door
 from gossipnet.wire import HEADER_BYTES
 
 MOST_FRAMES = 2  # of one message: header and payload
-QUEUE = 8  # messages that wait to be read, of each link; none is larger than one model or chunk
+QUEUE = 64  # messages that wait to be read, of each link, at least; none is larger than one model or chunk
+SYSTEM_BYTES = 32 << 20  # and so many that these fit, which is what the system may have taken in of one connection
 SEND_QUEUE = 32  # that wait to leave: libzmq lets go of them by the half, and a window of chunks must always fit
 COPIED = 2**19 + 1  # payloads smaller than this are: all that `exchange.push_bytes` lets be pushed unless it is raised
 HANDSHAKE_MS = 3_000
@@ -75,7 +79,8 @@ class Transport:
         self.messages_sent = 0
         self._most = max(payload_bytes, HEADER_BYTES) + HEADER_BYTES
         self._up: set[int] = set()
-        self.door = Door(self._most, QUEUE, len(self.peers))
+        self._queue = max(QUEUE, SYSTEM_BYTES // self._most)
+        self.door = Door(self._most, self._queue, len(self.peers))
         self._context = zmq.Context()
         self._router = self._socket(zmq.ROUTER)
         self._router.zap_domain = b"gossipnet"
@@ -90,7 +95,7 @@ class Transport:
 
     def _socket(self, kind: int) -> Any:
         socket = self._context.socket(kind)
-        socket.sndhwm, socket.rcvhwm = SEND_QUEUE, QUEUE
+        socket.sndhwm, socket.rcvhwm = SEND_QUEUE, self._queue
         socket.linger = 0
         socket.maxmsgsize = self._most
         socket.handshake_ivl = HANDSHAKE_MS

@@ -110,6 +110,11 @@ class Topology:
         """The torch device of each node, from the file; None where it says nothing."""
         return tuple(self.node_attributes.get(i, {}).get("device") for i in range(self.n))
 
+    @property
+    def speeds(self) -> tuple[float, ...]:
+        """How fast each node computes, from the file; 1 is full speed."""
+        return tuple(float(self.node_attributes.get(i, {}).get("speed", 1.0)) for i in range(self.n))
+
     def to_dict(self) -> dict[str, Any]:
         """The content of a run's topology.json."""
         return {

@@ -76,7 +76,7 @@ def test_a_port_in_use_is_one_line(deploy):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("quorum", ["all", 0])
+@pytest.mark.parametrize("quorum", ["all", 0, 1])
 def test_a_node_may_be_killed_and_started_again(deploy, quorum):
     long = BASE.replace(rounds=100_000, quorum=quorum, evaluate_every=1000)
     runs = [deploy(i, long) for i in range(3)]

@@ -11,7 +11,7 @@ WORDS = """\
 # office network
 # directed: true
 % so do others write comments
-lab address=tcp://10.0.0.1:7000 device=cuda:0
+lab address=tcp://10.0.0.1:7000 device=cuda:0 speed=0.5
 "the roof" address="tcp://10.0.0.7:7000"   # trailing comment
 lab "the roof" latency_s=0.02 bandwidth_bytes_per_s=1e6
 "the roof",lab
@@ -27,6 +27,7 @@ def test_words():
     assert made.labels == ("lab", "the roof", "garage")
     assert made.addresses == ("tcp://10.0.0.1:7000", "tcp://10.0.0.7:7000", None)
     assert made.devices == ("cuda:0", None, None)
+    assert made.speeds == (0.5, 1.0, 1.0)
     assert made.link(0, 1) == {"latency_s": 0.02, "bandwidth_bytes_per_s": 1e6}
     assert made.link(1, 0) == {}
     assert made.link(2, 0) == {"weight": 3.5}

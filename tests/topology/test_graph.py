@@ -68,3 +68,4 @@ def test_links_and_places():
     assert topology.link(0, 4)["latency_s"] == topology.link(4, 0)["latency_s"] == 0.008
     assert topology.link(0, 11) == {}
     assert topology.addresses == topology.devices == (None,) * 12
+    assert topology.speeds == (1.0,) * 12
