@@ -20,7 +20,7 @@ from gossipnet.report import Summary
 
 SUMMARY = Summary(nodes=2, rounds=3, world="live", topology="ring", merge="average", mean_accuracy=0.875, left=())
 COMMANDS = [[], ["swarm"], ["sim"], ["bench"], ["node"], ["list"], ["report"], ["topology"], ["topology", "show"],
-            ["topology", "make"], ["init"], ["doctor"]]  # fmt: skip
+            ["topology", "make"], ["topology", "advise"], ["init"], ["doctor"]]  # fmt: skip
 
 
 def gossipnet(*args):

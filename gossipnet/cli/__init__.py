@@ -6,6 +6,7 @@ behind a command is imported when that command runs, so that `gossipnet --help` 
 
 import click
 
+from gossipnet.cli.advise import advise
 from gossipnet.cli.bench import bench
 from gossipnet.cli.look import list_, report, topology
 from gossipnet.cli.run import node, sim, swarm
@@ -40,3 +41,4 @@ def main() -> None:
 
 for command in (swarm, sim, bench, node, list_, report, topology, init, doctor):
     cli.add_command(command)
+topology.add_command(advise)

@@ -89,8 +89,10 @@ def _point(known: Option, where: str, value: Any) -> Point:
 
 
 def _together(key: str, number: int, item: Any) -> Point:
-    """A table of settings with a name; those of `networks` are keys of [network]."""
+    """A table of settings with a name; those of `networks` are keys of [network], and a text is a preset."""
     where = f"{key}, {number}"
+    if isinstance(item, str) and key == "networks":
+        item = {"name": item, "preset": item}
     if not isinstance(item, Mapping):
         raise BadInput(f"{where}: {wrong(item, 'a table of settings, as in {drop_rate = 0.1}')}")
     held = {k: v for k, v in _flat(item).items() if k != "name"}

@@ -2,9 +2,10 @@
 
 Trainers, samples and streams are those of the swarm; only what happens between two rounds differs (see plan.py). There
 is no network: no fault reaches a baseline, and of the traffic of `fedavg` each node's own model up and the mean down
-are counted.
+are counted, at the latency and bandwidth of any other link.
 """
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +77,7 @@ class Baseline:
         trainer = self.places[0].trainer
         self._chosen = coordinates(experiment.seed, trainer.spec.numel)
         self._model_bytes = make_codec(experiment.codec).payload_bytes(trainer.spec.numel)
+        self._exchange_s = exchange_s(experiment, self._model_bytes) if self._averages else 0.0
         self._every = experiment.evaluate_every or max(1, experiment.rounds // 10)
         self.evaluation_s = 0.0
         self._measure(0)
@@ -96,8 +98,7 @@ class Baseline:
     def time_s(self) -> float:
         """Virtual seconds after the last round that a node has done."""
         round = self.places[0].steps / self.experiment.local_steps
-        exchange_s = 2 * conditions(self.experiment).latency_s if self._averages else 0.0
-        return round * (self.experiment.local_steps * self.experiment.compute_s + exchange_s)
+        return round * (self.experiment.local_steps * self.experiment.compute_s + self._exchange_s)
 
     def round(self, round: int) -> None:
         """Train all, average if this baseline does, and measure if it is time to."""
@@ -182,6 +183,13 @@ class Baseline:
             )
             for i, place in enumerate(self.places)
         ]
+
+
+def exchange_s(experiment: Experiment, model_bytes: int) -> float:
+    """Virtual seconds of a model's way up and the mean's way down, over a link as the network says it is."""
+    link = conditions(experiment)
+    bandwidth = link.bandwidth_bytes_per_s or math.inf
+    return 2 * (link.latency_s + model_bytes / bandwidth)
 
 
 def mean_of(vectors: list[Tensor]) -> Tensor:

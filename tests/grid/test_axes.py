@@ -29,6 +29,9 @@ def test_points_may_set_several_options_and_have_names():
     assert axis.name == "network"
     assert [p.label for p in axis.points] == ["plain", "far", "latency_s=0.1,compute_s=1"]
     assert axis.fields == {"latency_s", "compute_s"}
+    presets = read_axis("networks", ["ideal", "wan", {"preset": "wan", "drop_rate": 0.1}])
+    assert [p.label for p in presets.points] == ["ideal", "wan", "preset=wan,drop_rate=0.1"]
+    assert presets.points[1].changes == {"preset": "wan"}
     variants = read_axis("variants", [{"training": {"lr": 0.5}, "rounds": 3}, {"exchange.quorum": 1}])
     assert [p.changes for p in variants.points] == [{"lr": 0.5, "rounds": 3}, {"quorum": 1}]
     assert set(TOGETHER) == {"networks", "variants"}
@@ -48,6 +51,7 @@ def test_points_may_set_several_options_and_have_names():
         ("nodes", [8.5], "nodes: got 8.5"),
         ("merges", ["avrage"], "did you mean 'average'"),
         ("networks", [3], "networks, 1: got 3"),
+        ("networks", ["wann"], "did you mean 'wan'"),
         ("networks", [{"latency": 1}], "did you mean 'network.latency_s'"),
         ("networks", [{"latency_s": -1}], "networks, 1, latency_s: got -1"),
         ("networks", [{"name": 3}], "networks, 1, name: got 3"),

@@ -8,7 +8,7 @@ import torch
 
 import gossipnet
 from gossipnet.config import Experiment
-from gossipnet.grid.baseline import mean_of, run_baseline
+from gossipnet.grid.baseline import exchange_s, mean_of, run_baseline
 from gossipnet.grid.plan import BASELINES
 from gossipnet.report import Metrics
 
@@ -47,6 +47,11 @@ def test_fedavg_sends_a_model_up_and_takes_one_down(experiment, tmp_path):
     summary = run("fedavg", experiment, tmp_path / "fedavg")
     assert summary.bytes_per_node_round == 2 * 4 * (2 * 4 + 4 + 4 * 2 + 2)
     assert summary.virtual_s == pytest.approx(3 * (2 * experiment.compute_s + 2 * 0.001))
+
+
+def test_its_models_travel_as_the_network_says():
+    slow = Experiment(preset="wan", bandwidth_bytes_per_s=1000.0)
+    assert exchange_s(slow, 500) == pytest.approx(2 * (0.04 + 0.5))
 
 
 def test_isolated_is_every_node_alone(experiment, tmp_path):

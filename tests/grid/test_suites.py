@@ -23,7 +23,7 @@ def test_every_suite_is_a_grid_of_graphs_that_exist_with_three_seeds_and_all_bas
 
 
 def test_the_suites_that_the_issue_names_are_there():
-    assert {"quick", "convergence", "topologies", "noniid", "scale"} <= set(suites.describe())
+    assert {"quick", "convergence", "topologies", "noniid", "faults", "scale"} == set(suites.describe())
     assert all(about and about[0].isupper() for about in suites.describe().values())
     assert set(BASELINE_NAMES) == set(BASELINES)
 
