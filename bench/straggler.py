@@ -71,6 +71,7 @@ def reached(lines: list[dict], wanted: float) -> dict[str, float | None]:
 def one(args: argparse.Namespace, folder: Path, quorum: str, speed: float) -> dict:
     """One run, up to the accuracy or the time limit."""
     out = folder / "run"
+    shutil.rmtree(out, ignore_errors=True)  # else the reports of the last run are read
     task = args.task if args.step_s == 0 else f"{__file__}:paced:of={args.task},step_s={args.step_s}"
     words = ["swarm", "--topology", ring(folder, speed), "--nodes", NODES, "--task", task, "--rounds", 100_000]
     words += ["--local-steps", args.local_steps, "--lr", args.lr, "--quorum", quorum, "--init", args.init]
