@@ -33,9 +33,14 @@ class Entry:
     numel: int
     buffer: bool  # a float buffer (BatchNorm statistics), not a parameter
 
+    @property
+    def end(self) -> int:
+        """Where the next entry begins."""
+        return self.offset + self.numel
+
     def of(self, vector: Tensor) -> Tensor:
         """The entry's view of `vector` (..., d), shape (..., *shape)."""
-        part = vector[..., self.offset : self.offset + self.numel]
+        part = vector[..., self.offset : self.end]
         return part.view(vector.shape[:-1] + self.shape)
 
 

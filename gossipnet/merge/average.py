@@ -2,11 +2,13 @@
 
 from torch import Tensor
 
+from gossipnet.merge.apart import Apart, own_of
 from gossipnet.merge.blocks import Results, batched, weighted_sum
 from gossipnet.merge.group import Group, Merge, merge_rule
+from gossipnet.merge.variance import combine
 
 
-@merge_rule("average", blocks="element")
+@merge_rule("average", blocks="element", streams=True)
 def average() -> Merge:
     """The weighted average of own and received models: gossip averaging, D-PSGD.
 
@@ -17,10 +19,12 @@ def average() -> Merge:
     results = Results()
 
     def merge(group: Group) -> Tensor:
-        vectors = group.vectors
+        vectors, own = group.vectors, own_of(group.vectors)
+        weights = group.weights.to(own.dtype)
         if len(vectors) == 1:
-            return results.like(vectors).copy_(vectors[0])
-        out = None if batched(vectors) else results.like(vectors)
-        return weighted_sum(group.weights.to(vectors.dtype), vectors, out)
+            return results.like(own).copy_(own)
+        if isinstance(vectors, Apart):
+            return combine(group, lambda rows, _, out: weighted_sum(weights, rows, out), None, results)
+        return weighted_sum(weights, vectors, None if batched(vectors) else results.like(own))
 
     return merge

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gossipnet.model import Entry, ModelSpec
 
-_COLUMNS = 1 << 16  # 256 KiB a row on a CPU: five rows and their temporaries fit in a third-level cache
+_COLUMNS = 1 << 17  # 512 KiB a row on a CPU: five rows and their temporaries fit in a third-level cache
 _COLUMNS_CUDA = 1 << 22  # a GPU wants few big kernels
 _LARGE_BYTES = 32 << 20  # glibc gives freed blocks above this back to the system, whatever was freed before
 
@@ -89,6 +89,7 @@ class Scratch:
     def __init__(self, like: Tensor) -> None:
         self._like = like
         self.off = batched(like)
+        self.may_branch = not self.off and like.device.type == "cpu"  # on values: vmap cannot, a GPU would have to wait
         self._memory: dict[str, Tensor] = {}
         self._views: dict[tuple[str, tuple[int, ...]], Tensor] = {}  # of it, by the shape asked for
 
@@ -114,12 +115,12 @@ class Results:
     def __init__(self) -> None:
         self._idle: list[Tensor] = []
 
-    def like(self, vectors: Tensor) -> Tensor:
-        """An empty vector (d,) with the dtype and on the device of `vectors` (k+1, d)."""
-        d = vectors.shape[-1]
-        if batched(vectors) or vectors.device.type != "cpu" or d * vectors.element_size() < _LARGE_BYTES:
-            return vectors.new_empty(d)
-        memory = self._take(d, vectors.dtype)
+    def like(self, row: Tensor) -> Tensor:
+        """An empty vector (d,) with the dtype and on the device of `row` (d,)."""
+        d = row.numel()
+        if batched(row) or row.device.type != "cpu" or row.nbytes < _LARGE_BYTES:
+            return torch.empty_like(row)
+        memory = self._take(d, row.dtype)
         array = memory.numpy()  # every tensor on it, views too, keeps this object alive; torch tells of no such thing
         weakref.finalize(array, self._keep, memory).atexit = False
         return torch.from_numpy(array)

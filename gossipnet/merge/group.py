@@ -42,12 +42,14 @@ class MergeRule:
     """A rule made from text. Call it with a Group: `vector = rule(group)`, `vector, state = rule(group, state)`.
 
     blocks: the smallest piece of a model that the rule may be fed: "element", "tensor" or "model".
+    streams: whether it reads models that lie apart by itself (`gossipnet.merge.apart`).
     """
 
     name: str
     merge: Merge
     init: Init | None = None
     blocks: Blocks = "model"
+    streams: bool = False
 
     @torch.no_grad()
     def __call__(self, group: Group, state: State | None = None) -> Any:
@@ -65,18 +67,19 @@ class MergeRule:
 merge_rules: Registry[MergeRule] = Registry("merge rule", "merge_rule")
 
 
-def merge_rule(name: str, blocks: Blocks = "model") -> Callable[[Factory], Factory]:
+def merge_rule(name: str, blocks: Blocks = "model", streams: bool = False) -> Callable[[Factory], Factory]:
     """Register a factory of merge rules; its annotated parameters are the options of the rule.
 
     The factory returns `merge(group) -> (d,)`, or, for a rule with memory, the pair `init(spec) -> dict of tensors`
-    and `merge(group, state) -> (vector, state)`. Raises BadInput for a name or a `blocks` that cannot be.
+    and `merge(group, state) -> (vector, state)`. `streams` is for rules that take `group.vectors` as an `Apart` too.
+    Raises BadInput for a name or a `blocks` that cannot be.
     """
     if blocks not in get_args(Blocks):
         raise unknown("blocks", blocks, get_args(Blocks))
     register = merge_rules.register(name)
 
     def keep(factory: Factory) -> Factory:
-        factory.blocks = blocks  # type: ignore[attr-defined]
+        factory.blocks, factory.streams = blocks, streams  # type: ignore[attr-defined]
         return register(factory)
 
     return keep
@@ -94,13 +97,14 @@ def make_merge(text: str) -> MergeRule:
         raise BadInput(f"merge rule {name!r} needs {', '.join(missing)}: write {name}:{missing[0]}=VALUE")
     made = factory(**options)
     blocks: Blocks = getattr(factory, "blocks", "model")
+    streams: bool = getattr(factory, "streams", False)
     match made:
         case MergeRule():
             return replace(made, name=text)
         case (init, merge) if callable(init) and callable(merge):
-            return MergeRule(text, merge, init, blocks)
+            return MergeRule(text, merge, init, blocks, streams)
         case merge if callable(merge):
-            return MergeRule(text, merge, None, blocks)
+            return MergeRule(text, merge, None, blocks, streams)
     raise BadInput(f"merge rule {name!r} made {made!r}: expected a function merge(group) or a pair (init, merge)")
 
 

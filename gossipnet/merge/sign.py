@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from gossipnet.errors import BadInput, unknown
+from gossipnet.merge.apart import Apart, Vectors, own_of
 from gossipnet.merge.blocks import Results, Scratch, batched, weighted_sum
 from gossipnet.merge.group import Group, Merge, merge_rule
 from gossipnet.merge.variance import Correction, combine
@@ -12,7 +13,7 @@ ELECTIONS = ("mass", "count")
 _PIECE = 1 << 20  # numbers compared at a time by `sign_agreement`
 
 
-@merge_rule("sign-aligned", blocks="model")
+@merge_rule("sign-aligned", blocks="model", streams=True)
 def sign_aligned(trim: float = 0.0, elect: str = "mass", scope: bool = True) -> Merge:
     """Move the own model by the mean of those neighbors' differences that agree with the elected sign.
 
@@ -32,59 +33,94 @@ def sign_aligned(trim: float = 0.0, elect: str = "mass", scope: bool = True) -> 
     correction, results = Correction() if scope else None, Results()
 
     def merge(group: Group) -> Tensor:
+        own = own_of(group.vectors)
         if len(group.vectors) == 1:
-            return results.like(group.vectors).copy_(group.vectors[0])
-        weights = group.weights[1:].to(group.vectors.dtype)
-        steps = weights * weights.sum()
-        least = _thresholds(group.vectors, trim) if trim else None
-
-        def align(rows: Tensor, scratch: Scratch, out: Tensor | None) -> Tensor:
-            elected, agreeing = _agree(rows, weights, least, elect, scratch)
-            total = weighted_sum(steps, agreeing, scratch("total", rows.shape[1]))
-            share = weighted_sum(weights, agreeing.sign_(), scratch("share", rows.shape[1]))
-            total /= share.clamp_min_(torch.finfo(share.dtype).tiny)  # 0 / tiny where nobody won
-            return torch.addcmul(rows[0], total, elected, out=out)
-
-        return combine(group, align, correction, results)
+            return results.like(own).copy_(own)
+        weights = group.weights[1:].to(own.dtype)
+        vote = Vote(weights, elect, _thresholds(group.vectors, trim) if trim else None)
+        return combine(group, vote, correction, results)
 
     return merge
 
 
-def _agree(rows: Tensor, weights: Tensor, least: Tensor | None, elect: str, scratch: Scratch) -> tuple[Tensor, Tensor]:
-    """The elected signs (n,) and |x_j - own| of those who agree, 0 for the others, (k, n), of one block (k+1, n).
+class Vote:
+    """Moves the own rows of blocks by what the neighbors elect; weights (k,), least |x_j - own| that counts (k, 1)."""
 
-    Signs are multiplied with and clamped rather than compared: torch's comparisons and `where` cost ten times more.
-    """
-    deltas = torch.sub(rows[1:], rows[0], out=scratch("rows", len(weights), rows.shape[1]))
-    if least is not None:  # times 1 where |t_j| >= least, else 0
-        size = torch.abs(deltas, out=scratch("size", *deltas.shape))
-        deltas *= size.sub_(least).sign_().add_(1).clamp_max_(1)
-    elected = _elect(deltas, weights, elect, scratch)
-    return elected, deltas.mul_(elected).relu_()
+    def __init__(self, weights: Tensor, elect: str, least: Tensor | None) -> None:
+        self._weights, self._elect, self._least = weights, elect, least
+        self._steps = weights * weights.sum()  # the weight of dissenters counts too
+        self._near = 4 * (len(weights) + 1) * torch.finfo(weights.dtype).eps  # twice the error of a sum of k products
+
+    def __call__(self, rows: Tensor, scratch: Scratch, out: Tensor | None) -> Tensor:
+        """(k+1, n) -> (n,), written to `out` if there is one."""
+        if self._elect == "mass" and scratch.may_branch:
+            return self._by_mass(rows, scratch, out)
+        deltas = self._deltas(rows, scratch)
+        elected = (self._count if self._elect == "count" else self._wide_mass)(deltas, scratch).sign_()
+        return self._move(rows[0], deltas, elected, scratch, out)[0]
+
+    def _by_mass(self, rows: Tensor, scratch: Scratch, out: Tensor | None) -> Tensor:
+        """Elect in the dtype of the rows; once more, in float64, where the rounding of that could have decided."""
+        deltas = self._deltas(rows, scratch)
+        mass = weighted_sum(self._steps, deltas, scratch("mass", rows.shape[1]))
+        mass += torch.finfo(mass.dtype).tiny  # no sum of 0 goes without a look at how it came about
+        elected = torch.sign(mass, out=scratch("elected", rows.shape[1]))
+        made, winners = self._move(rows[0], deltas, elected, scratch, out)
+        mass.mul_(elected).sub_(winners, alpha=self._near)
+        if float(mass.amin()) < 0:
+            close = (mass < 0).nonzero().flatten()
+            made[close] = self._exact(rows[:, close])
+        return made
+
+    def _exact(self, rows: Tensor) -> Tensor:
+        scratch = Scratch(rows)
+        deltas = self._deltas(rows, scratch)
+        elected = self._wide_mass(deltas, scratch).sign_()
+        return self._move(rows[0], deltas, elected, scratch, torch.empty_like(rows[0]))[0]
+
+    def _deltas(self, rows: Tensor, scratch: Scratch) -> Tensor:
+        """x_j - own, (k, n), 0 where it is trimmed away."""
+        deltas = torch.sub(rows[1:], rows[0], out=scratch("rows", len(rows) - 1, rows.shape[1]))
+        if self._least is not None:  # times 1 where |t_j| >= least, else 0
+            size = torch.abs(deltas, out=scratch("size", *deltas.shape))
+            deltas *= size.sub_(self._least).sign_().add_(1).clamp_max_(1)
+        return deltas
+
+    def _count(self, deltas: Tensor, scratch: Scratch) -> Tensor:
+        """One vote for each neighbor that has a weight, (n,)."""
+        votes = torch.sign(deltas, out=scratch("votes", *deltas.shape))
+        return weighted_sum(self._weights.sign(), votes, scratch("mass", deltas.shape[1]))
+
+    def _wide_mass(self, deltas: Tensor, scratch: Scratch) -> Tensor:
+        """sum_j w_j t_j in float64: where votes nearly balance, a float32 sum depends on its order. (n,)"""
+        wide = scratch("wide", *deltas.shape, dtype=torch.float64)
+        wide = deltas.double() if wide is None else wide.copy_(deltas)
+        mass = weighted_sum(self._weights.double(), wide, scratch("wide mass", deltas.shape[1], dtype=torch.float64))
+        return mass.sign().to(deltas.dtype)
+
+    def _move(
+        self, own: Tensor, deltas: Tensor, elected: Tensor, scratch: Scratch, out: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """The moved rows, and the mass of the winners, (n,) both. Uses up `deltas`.
+
+        Signs are multiplied with and clamped rather than compared: torch's comparisons and `where` cost ten times more.
+        """
+        n = len(own)
+        agreeing = deltas.mul_(elected).relu_()
+        winners = weighted_sum(self._steps, agreeing, scratch("winners", n))
+        share = weighted_sum(self._weights, agreeing.sign_(), scratch("share", n))
+        # 0 / tiny where nobody won
+        mean = torch.div(winners, share.clamp_min_(torch.finfo(share.dtype).tiny), out=scratch("mean", n))
+        return torch.addcmul(own, mean, elected, out=out), winners
 
 
-def _elect(deltas: Tensor, weights: Tensor, elect: str, scratch: Scratch) -> Tensor:
-    """The winning sign per element, -1, 0 or 1: (k, n), (k,) -> (n,) dtype of deltas.
-
-    Mass is summed in float64: where votes nearly balance, the result of a float32 sum depends on its order.
-    """
-    k, n = deltas.shape
-    winner = scratch("winner", n)
-    if elect == "count":
-        votes = torch.sign(deltas, out=scratch("votes", k, n))
-        return weighted_sum(weights.sign(), votes, winner).sign_()
-    wide = scratch("wide", k, n, dtype=torch.float64)
-    wide = deltas.double() if wide is None else wide.copy_(deltas)
-    mass = weighted_sum(weights.double(), wide, scratch("mass", n, dtype=torch.float64))
-    return (mass.to(deltas.dtype) if winner is None else winner.copy_(mass)).sign_()
-
-
-def _thresholds(vectors: Tensor, trim: float) -> Tensor:
+def _thresholds(vectors: Vectors, trim: float) -> Tensor:
     """The smallest |x_j - own| of each neighbor that still has a say, (k, 1). Equals at the threshold all have."""
-    d = vectors.shape[1]
-    dropped = min(int(trim * d + 1e-9), d - 1)
-    sizes = None if batched(vectors) else torch.empty_like(vectors[0])
-    least = [_smallest(torch.sub(v, vectors[0], out=sizes).abs_(), dropped) for v in vectors[1:]]
+    own = own_of(vectors)
+    dropped = min(int(trim * len(own) + 1e-9), len(own) - 1)
+    sizes = None if batched(own) else torch.empty_like(own)
+    others = vectors.rows[1:] if isinstance(vectors, Apart) else vectors[1:]
+    least = [_smallest(torch.sub(v.to(own.device), own, out=sizes).abs_(), dropped) for v in others]
     return torch.stack(least).unsqueeze(1)
 
 

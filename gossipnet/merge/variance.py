@@ -4,23 +4,25 @@ Averaging models that are not correlated divides the variance of every weight te
 training then stands still until it has grown back. Source: Tian et al., 2024 (arXiv 2404.04616).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from gossipnet.errors import unknown
+from gossipnet.merge.apart import Vectors, block_of, own_of
 from gossipnet.merge.blocks import Results, Scratch, blocks, scoped_entries, weighted_sum
 from gossipnet.merge.group import Group, Merge, merge_rule
-from gossipnet.merge.moments import Moments, variances
-from gossipnet.model import ModelSpec
+from gossipnet.merge.moments import Moments, quiet, variances
+from gossipnet.model import Entry, ModelSpec
 
 Combine = Callable[[Tensor, Scratch, Tensor | None], Tensor]  # rows (k+1, n), scratch, out (n,) -> (n,)
 
 TARGETS = ("all", "others", "self")
 TENSORS = ("weights", "all")
 _SLACK = 1.05  # above the exact factor for uncorrelated models of equal variance: room for sampling noise
+_AT_ONCE = 1 << 19  # merged numbers are rescaled when there are so many: 2 MiB, in the cache of any core
 _ROUNDING = 1e-12  # a variance this small beside those of the models is what rounding left, not a signal to amplify
 
 
@@ -57,15 +59,16 @@ class Correction:
         return torch.where(usable, factors, 1.0)
 
 
+@quiet
 def combine(group: Group, how: Combine, correction: Correction | None, results: Results) -> Tensor:
     """Merge block by block with `how`, then correct the variance of every tensor that `correction` covers. (d,)"""
-    vectors, scratch, result = group.vectors, Scratch(group.vectors), results.like(group.vectors)
+    own = own_of(group.vectors)
+    scratch, result = Scratch(own), results.like(own)
     scoped = scoped_entries(group.spec, correction.tensors) if correction else ()
-    moments = Moments(scoped, scratch)
-    corrected: list[tuple[int, Tensor]] = []
-    for block in blocks(vectors.shape[1], scoped, vectors.device):
+    rescale = Rescale(scoped, correction or Correction(), group.weights, scratch)
+    for block in blocks(len(own), scoped, own.device):
         start, stop = block[0].start, block[-1].stop
-        rows, made = vectors[:, start:stop], result[start:stop]
+        rows, made = block_of(group.vectors, start, stop), result[start:stop]
         if scratch.off:
             made.copy_(how(rows, scratch, None))
         else:
@@ -73,25 +76,55 @@ def combine(group: Group, how: Combine, correction: Correction | None, results: 
         for part in block:
             if part.tensor is not None:
                 here = slice(part.start - start, part.stop - start)
-                moments.add(part.tensor, rows[:, here], made[here].unsqueeze(0))
-                corrected.append((part.tensor, made[here]))
-    if correction and corrected:
-        _rescale(corrected, correction, group.weights, moments)
+                rescale.add(part.tensor, rows[:, here], made[here], last=part.stop == scoped[part.tensor].end)
+    rescale.finish()
     return result
 
 
-def _rescale(parts: list[tuple[int, Tensor]], correction: Correction, weights: Tensor, moments: Moments) -> None:
-    """Give every tensor its variance, in place, part by part: x becomes s x + (1 - s) mean."""
-    means, spread = moments.result()  # the last row is the merged model
-    dtype = parts[0][1].dtype
-    factors = correction.factors(weights, spread[:-1], spread[-1]).to(dtype)
-    shifts = ((1 - factors) * means[-1]).to(dtype)  # of the rounded factor: where that is 1 no bit changes
-    stretch, shift = factors.unbind(), shifts.unbind()
-    for tensor, part in parts:
-        part.mul_(stretch[tensor]).add_(shift[tensor])
+class Rescale:
+    """Gives merged tensors their variance, in place: x becomes s x + (1 - s) mean.
+
+    That is done as soon as some tensors are complete and not at the end, for then they are in the cache still.
+    """
+
+    def __init__(self, scoped: Sequence[Entry], correction: Correction, weights: Tensor, scratch: Scratch) -> None:
+        self._correction, self._weights = correction, weights
+        self._moments = Moments(scoped, scratch)
+        self._branch = scratch.may_branch
+        self._waiting: list[tuple[int, Tensor]] = []
+        self._numbers = 0
+
+    def add(self, tensor: int, rows: Tensor, made: Tensor, last: bool) -> None:
+        """Columns of one tensor: (k+1, n) what was merged, (n,) what it was merged to, and whether it is complete."""
+        self._moments.add(tensor, rows, made.unsqueeze(0))
+        self._waiting.append((tensor, made))
+        self._numbers += len(made)
+        if last and self._branch and self._numbers >= _AT_ONCE:
+            self.finish()
+
+    def finish(self) -> None:
+        """Rescale what was added since the last time: whole tensors."""
+        if not self._waiting:
+            return
+        means, spread = self._moments.result()  # the last row is the merged model
+        dtype, first = self._waiting[0][1].dtype, self._waiting[0][0]
+        factors = self._correction.factors(self._weights, spread[:-1], spread[-1]).to(dtype)
+        shifts = ((1 - factors) * means[-1]).to(dtype)  # of the rounded factor: where that is 1 no bit changes
+        scale, shift = (factors.tolist() if self._branch else factors.unbind()), shifts.unbind()
+        for tensor, part in self._waiting:
+            _affine(part, scale[tensor - first], shift[tensor - first])
+        self._waiting, self._numbers = [], 0
 
 
-@merge_rule("variance-corrected", blocks="tensor")
+def _affine(part: Tensor, scale: float | Tensor, shift: Tensor) -> None:
+    """`part` becomes scale * part + shift, in one pass if `scale` is known here."""
+    if isinstance(scale, Tensor):
+        part.mul_(scale).add_(shift)
+    elif scale != 1:
+        torch.add(shift, part, alpha=scale, out=part)
+
+
+@merge_rule("variance-corrected", blocks="tensor", streams=True)
 def variance_corrected(target: str = "all", tensors: str = "weights") -> Merge:
     """The weighted average, rescaled tensor by tensor to the variance of the models that went in.
 
@@ -106,15 +139,16 @@ def variance_corrected(target: str = "all", tensors: str = "weights") -> Merge:
     correction, results = Correction(target, tensors), Results()
 
     def merge(group: Group) -> Tensor:
+        own = own_of(group.vectors)
         if len(group.vectors) == 1:
-            return results.like(group.vectors).copy_(group.vectors[0])
-        weights = group.weights.to(group.vectors.dtype)
+            return results.like(own).copy_(own)
+        weights = group.weights.to(own.dtype)
         return combine(group, lambda rows, _, out: weighted_sum(weights, rows, out), correction, results)
 
     return merge
 
 
-def variance_ratios(spec: ModelSpec, vectors: Tensor, weights: Tensor, merged: Tensor) -> Tensor:
+def variance_ratios(spec: ModelSpec, vectors: Vectors, weights: Tensor, merged: Tensor) -> Tensor:
     """Variance after a merge / weighted mean of the variances before it, per tensor of two dimensions or more.
 
     vectors: (k+1, d), weights: (k+1,), merged: (d,). Returns (t,) float64, in the order of `scoped_entries(spec)`; nan
@@ -124,7 +158,7 @@ def variance_ratios(spec: ModelSpec, vectors: Tensor, weights: Tensor, merged: T
     return variances(spec, merged.unsqueeze(0))[0] / torch.where(before > 0, before, torch.nan)
 
 
-def variance_ratio(spec: ModelSpec, vectors: Tensor, weights: Tensor, merged: Tensor) -> float | None:
+def variance_ratio(spec: ModelSpec, vectors: Vectors, weights: Tensor, merged: Tensor) -> float | None:
     """The mean of `variance_ratios` over tensors; None if nothing was merged or every tensor was constant."""
     if len(vectors) == 1:
         return None

@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
+from gossipnet.codec import all_finite
 from gossipnet.merge import Group, MergeRule, variance_ratio
+from gossipnet.merge.apart import Apart, block_of
+from gossipnet.merge.blocks import Results
+from gossipnet.merge.feed import feed
 from gossipnet.model import ModelSpec
 from gossipnet.training.optimizer import Optimizer
 
@@ -44,6 +48,7 @@ class Merging:
         self.spec = spec
         self.rule = rule
         self.memory = {k: v.to(vector.device) for k, v in (rule.init(spec) if rule.init else {}).items()}
+        self._results = Results()
         self._buffers = buffers
         self._recalibrate = recalibrate if buffers == "recalibrate" else None
         self._optimizer = optimizer if reset else None
@@ -55,10 +60,10 @@ class Merging:
         (see `gossipnet.merge.variance_ratio`). Raises what the rule raises, and RuntimeError for what is no model.
         """
         group = self._group(own, incoming)
-        merged, memory = self.rule.step(group, {k: v.clone() for k, v in self.memory.items()})
+        merged, memory = feed(self.rule, group, {k: v.clone() for k, v in self.memory.items()}, self._results)
         self._check(merged)
         ratio = variance_ratio(self.spec, group.vectors, group.weights, merged) if measure else None
-        self._commit(group, merged)
+        self._commit(merged, self._statistics(group))
         self.memory = memory
         if self._optimizer is not None:
             self._optimizer.state.clear()
@@ -73,7 +78,7 @@ class Merging:
         weight, age, samples = own
         device = self.vector.device
         return Group(
-            vectors=torch.stack([self.vector, *(m.vector.to(device) for m in incoming)]),
+            vectors=cast(Tensor, Apart([self.vector, *(m.vector for m in incoming)])),  # `feed` knows
             weights=torch.tensor([weight, *(m.weight for m in incoming)], device=device),
             ages=torch.tensor([age, *(m.age for m in incoming)], device=device),
             samples=torch.tensor([samples, *(m.samples for m in incoming)], device=device),
@@ -85,18 +90,21 @@ class Merging:
         if merged.shape != self.vector.shape:
             got, wanted = tuple(merged.shape), tuple(self.vector.shape)
             raise RuntimeError(f"merge rule {self.rule.name!r} returned a vector of shape {got}, expected {wanted}")
-        if not bool(merged.float().isfinite().all()):
+        if not all_finite(merged.float()):
             raise RuntimeError(f"merge rule {self.rule.name!r} returned nan or inf, expected finite numbers")
 
-    def _commit(self, group: Group, merged: Tensor) -> None:
-        """Write the merged parameters, and the float buffers by their policy, whatever the rule made of those."""
-        buffers = slice(self.spec.n_parameters, None)
-        statistics = group.vectors[0, buffers]
-        if self._buffers == "average":
-            statistics = group.weights @ group.vectors[:, buffers]
+    def _statistics(self, group: Group) -> Tensor:
+        """The float buffers by their policy, whatever the rule makes of those."""
+        start, stop = self.spec.n_parameters, self.spec.numel
+        if self._buffers != "average" or start == stop:
+            return self.vector[start:].clone()
+        return group.weights @ block_of(group.vectors, start, stop)
+
+    def _commit(self, merged: Tensor, statistics: Tensor) -> None:
+        """Write the merged parameters and those buffers; all of it or nothing."""
         before = self.vector.clone() if self._recalibrate else self.vector
         self.vector.copy_(merged)
-        self.vector[buffers] = statistics
+        self.vector[self.spec.n_parameters :] = statistics
         if self._recalibrate:
             try:
                 self._recalibrate()

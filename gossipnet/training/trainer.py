@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gossipnet.codec import all_finite
 from gossipnet.data.task import Samples, Task
 from gossipnet.errors import Diverged as Diverged
 from gossipnet.merge import MergeRule
@@ -107,7 +108,7 @@ class Trainer:
                 total += loss.detach()
                 done += 1
         mean = float(total) / done
-        if not math.isfinite(mean) or not bool(self.vector.isfinite().all()):
+        if not math.isfinite(mean) or not all_finite(self.vector):
             raise diverged(mean, self.config.lr)
         return done, mean
 

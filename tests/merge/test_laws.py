@@ -1,6 +1,7 @@
 """What every registered merge rule keeps to; a new rule is tested by being registered."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from gossipnet.merge import Group, make_merge, merge_rules
+from gossipnet.merge import Group, blocks, make_merge, merge_rules
+from gossipnet.merge.apart import Apart
+from gossipnet.merge.feed import feed
 from gossipnet.model import ModelSpec
 
 VARIANTS = [
@@ -123,6 +126,17 @@ def test_the_same_models_give_the_same_bits(text, seed, k, padding, spec, make_g
     elsewhere.copy_(group.vectors)
     again = merged(text, make_group(elsewhere, group.weights, spec))
     assert again.equal(merged(text, group))
+
+
+@every_rule
+@few
+@given(seed=seeds, k=st.integers(0, 5), most=st.sampled_from([50, 400, 1 << 17]))
+def test_models_that_lie_apart_give_the_same_bits(text, seed, k, most, spec, make_group, monkeypatch):
+    monkeypatch.setattr(blocks, "_COLUMNS", most)
+    group, rule = draw(seed, k, spec, make_group), make_merge(text)
+    apart = replace(group, vectors=Apart([row.clone() for row in group.vectors]))
+    memory = rule.init(spec) if rule.init else None
+    assert feed(rule, apart, memory, blocks.Results())[0].equal(merged(text, group))
 
 
 @every_rule

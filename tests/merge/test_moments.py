@@ -53,3 +53,14 @@ def test_variances_are_those_of_the_weight_tensors(spec):
     assert found.shape == (3, 3)  # conv, fc and out: no bias, no scalar, no buffer
     fc = next(e for e in spec.entries if e.name == "fc")
     np.testing.assert_allclose(found[:, 1].numpy(), fc.of(vectors).double().flatten(1).numpy().var(axis=1), rtol=1e-6)
+
+
+def test_a_mean_far_from_zero_in_one_model_alone():
+    """What is squared as it comes and what is centred first lie side by side."""
+    rows = torch.randn(3, 20_000, generator=torch.Generator().manual_seed(5)) + torch.tensor([[0.0], [300.0], [0.1]])
+    np.testing.assert_allclose(measured(rows, 4096)[1], rows.double().numpy().var(axis=1), rtol=1e-6)
+
+
+def test_a_constant_has_no_variance_to_the_last_bit():
+    rows = torch.full((1, 30_000), 0.3)
+    assert measured(rows, 1 << 16)[1] < 1e-14
