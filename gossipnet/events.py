@@ -68,6 +68,14 @@ class SendDropped:
 
 
 @dataclass(frozen=True, slots=True)
+class Served:
+    """The last chunk of the model of this round is on its way to a peer: its fetch is over, unless it asks again."""
+
+    peer: int
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
 class Woke:
     """`Node.deadline` has come. Early or repeated wake-ups do no harm."""
 
@@ -106,6 +114,7 @@ Event = (
     | Saved
     | Received
     | SendDropped
+    | Served
     | Woke
     | PeerUp
     | PeerDown

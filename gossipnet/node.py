@@ -39,8 +39,8 @@ State table: the phase, the one result event that it expects, and what follows.
     LEAVING     (Byes)     DONE
     DONE                   every event is ignored
 
-Received, SendDropped, Woke, PeerUp, PeerDown and Stopped may come in any phase, Failed in any that expects a result.
-A result event out of turn raises LocalError. Nothing that a peer sends raises anything.
+Received, SendDropped, Served, Woke, PeerUp, PeerDown and Stopped may come in any phase, Failed in any that expects a
+result. A result event out of turn raises LocalError. Nothing that a peer sends raises anything.
 """
 
 import math
@@ -72,6 +72,7 @@ from gossipnet.events import (
     Send,
     SendDropped,
     Serve,
+    Served,
     Started,
     Stopped,
     Train,
@@ -590,6 +591,11 @@ class Node:
         self._peer(event.message.receiver).offered = (0, 0.0)
         self.dropped_sends += 1  # an offer will be asked for again; the rest is repeated on the next occasion
 
+    def _served(self, event: Served) -> None:
+        peer = self._peer(event.peer)
+        if peer.pulled[0] == event.round:
+            peer.pulled = (0, -math.inf)
+
     def _woke(self, _: Woke) -> None:
         if self.deadline is None or self._now < self.deadline:
             return
@@ -686,6 +692,7 @@ _REACTIONS: Mapping[type[Any], Callable[[Node, Any], None]] = {
     Failed: Node._failed,
     Received: Node._received,
     SendDropped: Node._send_dropped,
+    Served: Node._served,
     Woke: Node._woke,
     PeerUp: Node._peer_up,
     PeerDown: Node._peer_down,

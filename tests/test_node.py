@@ -27,6 +27,7 @@ from gossipnet.events import (
     Send,
     SendDropped,
     Serve,
+    Served,
     Started,
     Stopped,
     Train,
@@ -224,6 +225,7 @@ world = st.one_of(
     received,
     st.builds(PeerUp, peers),
     st.builds(PeerDown, peers),
+    st.builds(Served, peers, st.integers(0, 4)),
     st.builds(SendDropped, st.builds(Message, st.just(0), peers, st.just(1), bodies)),
     st.sampled_from([Woke(), Stopped(), "no event", None]),
 )
@@ -524,6 +526,18 @@ def test_what_is_being_fetched_from_us_is_kept_and_then_nothing_new_is_offered()
     story.now = 200.0  # whoever fetched has stopped
     offered = {a.message.body.round for a in story.train() if isinstance(a, Send)}
     assert offered == {story.node.merged}
+
+
+def test_what_one_neighbor_fetches_slowly_leaves_a_place_for_the_others() -> None:
+    """Node 2 has fetched its model; that node 1 is at it still keeps only the one that node 1 fetches."""
+    story = Story(quorum=0, rounds=50, depth=2)
+    story.train()
+    story.tell(1, Pull(1, 0, 4, 1024))
+    for round in (2, 3, 4):
+        assert {a.message.body.round for a in story.train() if isinstance(a, Send)} == {round}
+        story.tell(2, Pull(round, 0, 4, 1024))
+        story.feed(Served(2, round))
+    assert isinstance(story.tell(1, Pull(1, 4, 4, 1024))[0], Serve)
 
 
 def test_a_lost_link_ends_a_fetch_and_the_next_offer_begins_it_again() -> None:

@@ -32,6 +32,7 @@ from gossipnet.events import (
     Send,
     SendDropped,
     Serve,
+    Served,
     Started,
     Stopped,
     Train,
@@ -267,18 +268,20 @@ class Driver(threading.Thread):
             header = self._header(Message(self.place.node, peer, session, pull))
             self._transport.send(peer, header, None)
 
-    def _serve(self, action: Serve) -> None:
+    def _serve(self, action: Serve) -> Served | None:
         """Send chunks until the link takes no more; the receiver asks again for the rest."""
         parcel: Parcel = action.snapshot.storage
         pull, session = action.pull, self._node.config.session
         for index in range(pull.first, pull.first + pull.count):
             found = chunk_of(parcel, pull, index)
             if found is None:
-                return
+                return None
             chunk, data = found
             header = self._header(Message(self.place.node, action.peer, session, chunk))
             if not self._transport.send(action.peer, header, data):
-                return
+                return None
+        whole = (pull.first + pull.count) * pull.chunk_bytes >= parcel.payload.size
+        return Served(action.peer, pull.round) if whole else None
 
     def _handle(self, event: Event) -> None:
         events = deque([event])
@@ -297,7 +300,7 @@ class Driver(threading.Thread):
             case Cancel():
                 self._fetches.cancel(action.peer)
             case Serve():
-                self._serve(action)
+                return self._serve(action)
             case Report():
                 self._report(action)
             case Finish():

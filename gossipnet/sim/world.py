@@ -26,6 +26,7 @@ from gossipnet.events import (
     Send,
     SendDropped,
     Serve,
+    Served,
     Started,
     Stopped,
     Train,
@@ -324,6 +325,8 @@ class World:
         for piece, size in self._parts.chunks(action, i, place.node.config.session):
             if not self._transmit(i, place, piece.message, header_bytes(piece.message) + size, piece):
                 return
+        if action.pull.first + action.pull.count >= self._parts.n_chunks:
+            self._handle(i, Served(action.peer, action.pull.round))
 
     def _take_in(self, i: int, place: Place, piece: Piece) -> None:
         requests, received = place.arrivals.take_in(piece, self.now)
