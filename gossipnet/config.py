@@ -29,6 +29,7 @@ SECTIONS = {
 }
 
 
+_DEVICE = r"(auto|cpu|mps|cuda(:[0-9]{1,3})?)"
 _IDS = r"\d{1,7}(-\d{1,7})?(\s+\d{1,7}(-\d{1,7})?)*"
 _TIME = r"\d{1,9}(\.\d{1,9})?"
 CUT = rf"\s*{_TIME}\.\.({_TIME})?\s+{_IDS}\s*(>\s*{_IDS}|(\|\s*{_IDS}\s*)*)\s*"  # one of network.cuts
@@ -59,8 +60,8 @@ class Experiment:
     device: str = option(
         "auto",
         "swarm.device",
-        "Where nodes train; auto takes a GPU if there is one",
-        Text(r"auto|cpu|mps|cuda(:[0-9]{1,3})?", "auto, cpu, cuda, cuda:N or mps"),
+        "Where nodes train and merge; auto takes a GPU if there is one; of several (cuda:0,cuda:1) nodes take turns",
+        Text(f"{_DEVICE}(,{_DEVICE})*", "auto, cpu, cuda, cuda:N or mps, or several of them with commas"),
         flag=True,
     )
     on_failure: str = option(

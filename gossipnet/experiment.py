@@ -134,14 +134,16 @@ def _check_found_by_nodes(experiment: Experiment) -> None:
 
 def _check_device(device: str) -> None:
     """Raise BadInput for a kind of device that this torch cannot have; starts no CUDA, for nodes are yet to fork."""
-    if device in ("auto", "cpu"):
+    names = {name for name in device.split(",") if name not in ("auto", "cpu")}
+    if not names:
         return
     import torch
 
-    if device.startswith("cuda") and not (torch.version.cuda or torch.version.hip):
-        raise BadInput(f"swarm.device: got {device!r}, but this torch is built without CUDA: use cpu or auto")
-    if device == "mps" and not torch.backends.mps.is_available():
-        raise BadInput("swarm.device: got 'mps', but this machine has no Metal device: use cpu or auto")
+    for name in sorted(names):
+        if name.startswith("cuda") and not (torch.version.cuda or torch.version.hip):
+            raise BadInput(f"swarm.device: got {name!r}, but this torch is built without CUDA: use cpu or auto")
+        if name == "mps" and not torch.backends.mps.is_available():
+            raise BadInput("swarm.device: got 'mps', but this machine has no Metal device: use cpu or auto")
 
 
 def _driver(world: str) -> Callable[[Experiment, Path, View | None], "Summary"]:

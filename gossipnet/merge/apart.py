@@ -28,7 +28,11 @@ class Apart:
         if self._memory.numel() < size:
             self._memory = self.rows[0].new_empty(size)
         block = self._memory[:size].view(len(self), stop - start)
-        torch.stack([row[start:stop] for row in self.rows], out=block)
+        if all(row.device == self.device for row in self.rows):
+            torch.stack([row[start:stop] for row in self.rows], out=block)
+        else:
+            for row, part in zip(self.rows, block.unbind(), strict=True):
+                part.copy_(row[start:stop], non_blocking=row.is_pinned())
         return block
 
 

@@ -60,7 +60,7 @@ def build_trainer(experiment: "Experiment", node: int, task: Task, part: NDArray
         make_merge(experiment.merge),
         trainer_config(experiment, node),
         init_seed(experiment, node),
-        pick_device(experiment.device),
+        pick_device(experiment.device, node),
     )
     try_own(experiment, task, trainer.module, part, trainer.device)
     return trainer
@@ -122,13 +122,22 @@ def on_device(experiment: "Experiment", device: str | None) -> "Experiment":
     return experiment.replace(device=device) if device is not None and experiment.device == "auto" else experiment
 
 
-def pick_device(text: str) -> torch.device:
-    """`auto` is a GPU if there is one. Raises BadInput for a device that this machine does not have."""
-    if text == "auto":
-        text = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    device = torch.device(text)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise BadInput(
-            f"swarm.device: got {text!r}, this machine has {torch.cuda.device_count()} CUDA devices: use cpu"
-        )
+def pick_device(text: str, node: int = 0) -> torch.device:
+    """The device of a node: `auto` is a GPU if there is one, and of several (`cuda:0,cuda:1`) nodes take turns.
+
+    Raises BadInput for a device that this machine does not have.
+    """
+    names = text.split(",")
+    name = names[node % len(names)]
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    device = torch.device(name)
+    there = _devices()
+    if (f"{device.type}:{device.index or 0}" if device.type == "cuda" else device.type) not in there:
+        raise BadInput(f"swarm.device: got {name!r}, this machine has {', '.join(there)}: use one of these, or auto")
     return device
+
+
+def _devices() -> list[str]:
+    cuda = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    return ["cpu", *cuda, *(["mps"] if torch.backends.mps.is_available() else [])]

@@ -1,5 +1,6 @@
 """Merging what has arrived into one model's vector: needs the vector and a rule, and no task or trainer."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -49,6 +50,7 @@ class Merging:
         self.rule = rule
         self.memory = {k: v.to(vector.device) for k, v in (rule.init(spec) if rule.init else {}).items()}
         self._results = Results()
+        self._full = False  # whether the device has been out of memory in a merge
         self._buffers = buffers
         self._recalibrate = recalibrate if buffers == "recalibrate" else None
         self._optimizer = optimizer if reset else None
@@ -57,31 +59,49 @@ class Merging:
         """Merge `incoming`, in their order, into the model. A merge that fails leaves everything as it was.
 
         own: weight, age and samples of the own model. Returns the numbers to report: with `measure`, variance_ratio
-        (see `gossipnet.merge.variance_ratio`). Raises what the rule raises, and RuntimeError for what is no model.
+        (see `gossipnet.merge.variance_ratio`). Where the device runs out of memory, the merge is done on the CPU.
+        Raises what the rule raises, and RuntimeError for what is no model.
         """
-        group = self._group(own, incoming)
-        merged, memory = feed(self.rule, group, {k: v.clone() for k, v in self.memory.items()}, self._results)
-        self._check(merged)
-        ratio = variance_ratio(self.spec, group.vectors, group.weights, merged) if measure else None
-        self._commit(merged, self._statistics(group))
-        self.memory = memory
+        vectors = [self.vector, *(m.vector for m in incoming)]
+        weights = torch.tensor([own[0], *(m.weight for m in incoming)])
+        numbers = [own[1:], *((m.age, m.samples) for m in incoming)]
+        try:
+            memory, ratio = self._merge(self._group(vectors, weights, numbers), measure)
+        except torch.OutOfMemoryError:
+            self._say_full()
+            memory, ratio = self._merge(self._group([v.cpu() for v in vectors], weights, numbers), measure)
+        self.memory = {name: tensor.to(self.vector.device) for name, tensor in memory.items()}
         if self._optimizer is not None:
             self._optimizer.state.clear()
         return {"variance_ratio": ratio}
+
+    def _say_full(self) -> None:
+        if not self._full:
+            warnings.warn(f"{self.vector.device} is out of memory: merging on the CPU", RuntimeWarning, stacklevel=3)
+        self._full = True
+
+    def _merge(self, group: Group, measure: bool) -> tuple[dict[str, Tensor], float | None]:
+        """Merge on the device of the group; the rule's memory is only returned."""
+        memory = {name: tensor.to(group.weights.device, copy=True) for name, tensor in self.memory.items()}
+        merged, memory = feed(self.rule, group, memory, self._results)
+        self._check(merged)
+        ratio = variance_ratio(self.spec, group.vectors, group.weights, merged) if measure else None
+        self._commit(merged, self._statistics(group))
+        return memory, ratio
 
     def move(self, vector: Tensor) -> None:
         """Go on with another vector of the same model, perhaps on another device."""
         self.vector = vector
         self.memory = {name: tensor.to(vector.device) for name, tensor in self.memory.items()}
 
-    def _group(self, own: tuple[float, int, int], incoming: Sequence[Incoming]) -> Group:
-        weight, age, samples = own
-        device = self.vector.device
+    def _group(self, vectors: list[Tensor], weights: Tensor, numbers: list[tuple[int, int]]) -> Group:
+        device = vectors[0].device
+        ages, samples = torch.tensor(numbers).T
         return Group(
-            vectors=cast(Tensor, Apart([self.vector, *(m.vector for m in incoming)])),  # `feed` knows
-            weights=torch.tensor([weight, *(m.weight for m in incoming)], device=device),
-            ages=torch.tensor([age, *(m.age for m in incoming)], device=device),
-            samples=torch.tensor([samples, *(m.samples for m in incoming)], device=device),
+            vectors=cast(Tensor, Apart(vectors)),  # `feed` knows
+            weights=weights.to(device),
+            ages=ages.to(device),
+            samples=samples.to(device),
             spec=self.spec,
         )
 

@@ -30,3 +30,12 @@ def test_blocks_take_turns_in_one_memory():
     first, second = apart.block(0, 20), apart.block(20, 30)
     assert first.data_ptr() == second.data_ptr()
     assert second.is_contiguous()
+
+
+def test_blocks_are_made_on_the_device_of_the_own_model():
+    """`meta` stands for a GPU: its tensors have a device and a shape and take copies, and no numbers."""
+    vectors = matrix()
+    apart = Apart([vectors[0].to("meta"), *vectors[1:]])
+    block = apart.block(3, 20)
+    assert (block.device.type, block.shape) == ("meta", (3, 17))
+    assert apart.device.type == "meta"

@@ -79,7 +79,7 @@ def test_the_device_that_there_is(monkeypatch):
     monkeypatch.setattr(build.torch.cuda, "device_count", lambda: 2)
     assert pick_device("auto") == torch.device("cuda")
     assert pick_device("cuda:1") == torch.device("cuda:1")
-    with pytest.raises(BadInput, match="has 2 CUDA devices"):
+    with pytest.raises(BadInput, match="has cpu, cuda:0, cuda:1: use one of these"):
         pick_device("cuda:2")
 
 
@@ -89,3 +89,11 @@ def test_the_device_of_the_topology_holds_unless_the_experiment_names_one():
     assert on_device(Experiment(device="cpu"), "cuda:1").device == "cpu"
     with pytest.raises(BadInput, match="device"):
         on_device(Experiment(), "toaster")
+
+
+def test_nodes_take_turns_on_several_devices(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    found = [str(pick_device("cuda:0,cuda:1,cpu", node)) for node in range(4)]
+    assert found == ["cuda:0", "cuda:1", "cpu", "cuda:0"]
+    with pytest.raises(BadInput, match="got 'cuda:7', this machine has cpu, cuda:0, cuda:1"):
+        pick_device("cpu,cuda:7", 1)

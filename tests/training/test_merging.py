@@ -56,3 +56,38 @@ def test_statistics_are_written_anew_by_whoever_knows_how():
 def test_other_policies_recalibrate_nothing():
     merging = merging_of(norm_model(), buffers="own", recalibrate=lambda: pytest.fail("called"))
     merging(OWN, others(merging), measure=False)
+
+
+def full_once(calls):
+    """The average of a device that has no memory for it at first."""
+
+    def merge(group, state):
+        calls.append(group.vectors.device.type)
+        state["merges"] += 1
+        if len(calls) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return group.weights @ group.vectors, state
+
+    return MergeRule("full", merge, lambda spec: {"merges": torch.zeros(())})
+
+
+def test_without_memory_on_the_device_the_cpu_merges_and_one_warning_says_so():
+    calls = []
+    merging = merging_of(plain_model(), full_once(calls))
+    incoming = others(merging)
+    vectors = torch.stack([merging.vector, *(m.vector for m in incoming)])
+    expected = make_merge("average")(Group(vectors, torch.tensor([0.5, 0.25, 0.25]), merging.spec))
+    with pytest.warns(RuntimeWarning, match="out of memory: merging on the CPU") as warned:
+        merging(OWN, incoming, measure=False)
+    torch.testing.assert_close(merging.vector, expected)
+    assert (len(calls), merging.memory["merges"], len(warned)) == (2, 1, 1)  # what the failed try did is gone
+
+
+def test_memory_that_is_short_again_is_not_reported_again(recwarn):
+    calls = []
+    merging = merging_of(plain_model(), full_once(calls))
+    merging(OWN, others(merging), measure=False)
+    calls.clear()
+    merging(OWN, others(merging), measure=False)
+    assert len(recwarn) == 1
+    assert len(calls) == 2
