@@ -11,10 +11,12 @@ from torch import nn
 from gossipnet.data.models import make_model
 from gossipnet.data.task import Task
 from gossipnet.errors import BadInput
+from gossipnet.model import ModelSpec
 from gossipnet.run_folder import CONFIG
 from gossipnet.sim.engine import Engine, Note
 from gossipnet.sim.loop import LoopEngine
 from gossipnet.sim.memory import check_memory
+from gossipnet.sim.workers import WorkersEngine, processors
 from gossipnet.training.build import init_seed, pick_device, try_own
 from gossipnet.training.randomness import OwnRandomness
 
@@ -51,6 +53,8 @@ def make_engine(
         from gossipnet.sim.stacked import StackedEngine  # torch.func: seconds
 
         return StackedEngine(experiment, task, parts, folder, stop, note)
+    if name == "workers":
+        return WorkersEngine(experiment, ModelSpec.of(module), parts, folder, stop, min(processors(), experiment.nodes))
     return LoopEngine(experiment, task, parts, folder, stop)
 
 
@@ -58,16 +62,44 @@ def choose(
     experiment: "Experiment", task: Task, parts: Sequence[NDArray[Any]], module: nn.Module, note: Note
 ) -> tuple[str, str]:
     """The name of the engine, and why that one."""
-    if experiment.train in ("workers", "probe"):
-        raise BadInput(f"training.train: {experiment.train!r} is not available yet: use loop or stacked (or auto)")
+    device = pick_device(experiment.device)
     name, why = experiment.train, "as asked for"
+    if name == "probe":
+        from gossipnet.sim.probe import probe
+
+        return probe(experiment, task, parts, _unstacked(experiment, device))
     if name == "auto":
-        name, why = "loop", "one node after the other"
+        name, why = rule(module, device, experiment.nodes)
+    if name == "workers" and device.type != "cpu":
+        raise BadInput(f"training.train: workers share out a CPU, but nodes train on {device}: use stacked, or cpu")
     if name == "stacked":
         from gossipnet.training.build_stacked import obstacle
 
         reason = obstacle(experiment, task, parts)
         if reason:
             note(f"the models cannot be stacked: {reason}", warning=True)
-            return "loop", "for they cannot be stacked"
+            return _unstacked(experiment, device), "for the models cannot be stacked"
     return name, why
+
+
+def rule(module: nn.Module, device: torch.device, nodes: int) -> tuple[str, str]:
+    """What `auto` is: by the kind of the model, the device and the number of nodes; and why."""
+    if device.type != "cpu":
+        return ("stacked", f"on {device}") if nodes > 1 else ("loop", "one node")
+    if nodes < LOOP_BELOW:
+        return "loop", f"fewer than {LOOP_BELOW} nodes, to the bit as in the live world"
+    if _dense(module):
+        return "stacked", "small dense models"
+    if processors() > 1:
+        return "workers", f"{processors()} processes, for models that gain nothing from stacking on a CPU"
+    return "loop", "one processor, and models that gain nothing from stacking on it"
+
+
+def _dense(module: nn.Module) -> bool:
+    held = [part for part in module.modules() if any(True for _ in part.parameters(recurse=False))]
+    return all(isinstance(part, _DENSE) for part in held) and sum(p.numel() for p in module.parameters()) <= SMALL
+
+
+def _unstacked(experiment: "Experiment", device: torch.device) -> str:
+    many = device.type == "cpu" and experiment.nodes >= LOOP_BELOW and processors() > 1
+    return "workers" if many else "loop"

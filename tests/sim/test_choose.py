@@ -1,12 +1,14 @@
 """What trains the nodes is said, written down, and falls back where it must."""
 
 import pytest
+import torch
 from small_training import BLOBS, dropout_model
 
 import gossipnet
 from gossipnet import BadInput, Experiment
 from gossipnet.data.models import models
 from gossipnet.sim import memory
+from gossipnet.sim.choose import rule
 
 SMALL = Experiment(task=BLOBS, model="logistic", nodes=3, rounds=1, local_steps=1, batch_size=4)
 models.register("dropout-to-choose")(lambda inputs, outputs: dropout_model())
@@ -33,7 +35,7 @@ def notes(folder, **changes):
 
 
 def test_a_swarm_that_could_be_spawned_is_trained_one_after_the_other(tmp_path):
-    assert notes(tmp_path / "run") == ("loop", ["training: loop, one node after the other"])
+    assert notes(tmp_path / "run") == ("loop", ["training: loop, fewer than 64 nodes, to the bit as in the live world"])
 
 
 def test_what_is_asked_for_is_done_and_said(tmp_path):
@@ -44,7 +46,7 @@ def test_what_cannot_be_stacked_falls_back_with_a_warning(tmp_path):
     name, told = notes(tmp_path / "run", train="stacked", model="dropout-to-choose")
     assert name == "loop"
     assert told[0].startswith("warning: the models cannot be stacked: torch.vmap refuses it: vmap: called random")
-    assert told[1] == "training: loop, for they cannot be stacked"
+    assert told[1] == "training: loop, for the models cannot be stacked"
 
 
 def test_without_a_view_a_fallback_warns(tmp_path):
@@ -62,3 +64,28 @@ def test_what_does_not_fit_is_said_before_the_start(tmp_path, monkeypatch):
     assert 0 < fit < 80
     assert not (tmp_path / "run").exists()
     assert memory.CPU_BLOCK_BYTES
+
+
+@pytest.mark.parametrize(
+    ("model", "device", "nodes", "expected"),
+    [
+        ("mlp", "cpu", 63, "loop"),
+        ("mlp", "cpu", 64, "stacked"),
+        ("lenet5", "cpu", 64, "workers"),
+        ("lenet5", "cuda", 2, "stacked"),
+        ("lenet5", "cuda", 1, "loop"),
+    ],
+)
+def test_the_rule_of_auto(monkeypatch, model, device, nodes, expected):
+    monkeypatch.setattr("gossipnet.sim.choose.processors", lambda: 2)
+    module = models.make(model, inputs=(1, 28, 28), outputs=10)
+    assert rule(module, torch.device(device), nodes)[0] == expected
+    monkeypatch.setattr("gossipnet.sim.choose.processors", lambda: 1)
+    assert rule(module, torch.device(device), nodes)[0] == expected.replace("workers", "loop")
+
+
+def test_a_probe_measures_and_says_what(tmp_path):
+    name, told = notes(tmp_path / "run", train="probe")
+    assert name in ("loop", "stacked")
+    assert "the fastest in local steps per second: loop " in told[0]
+    assert "stacked " in told[0]

@@ -272,7 +272,6 @@ def test_when_all_fail_the_run_has_failed(tmp_path):
     [
         ({"model": "lenet5"}, "takes images"),
         ({"nodes": 91}, "90 samples cannot be split over 91 nodes"),
-        ({"nodes": 90, "model": "mlp", "partition": "iid", "train": "probe"}, "'probe' is not available yet"),
     ],
 )
 def test_bad_input_leaves_no_folder(tmp_path, changes, said):

@@ -1,0 +1,71 @@
+"""The nodes of one worker: their Trainers, and the jobs that the simulator sends."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from gossipnet.codec import make_codec
+from gossipnet.data.task import Task
+from gossipnet.sim.channel import SharedModels
+from gossipnet.sim.loop import as_received
+from gossipnet.training.build import build_trainer
+from gossipnet.training.files import save_model
+from gossipnet.training.merging import Incoming
+
+if TYPE_CHECKING:
+    from gossipnet.config import Experiment
+
+Inputs = list[Any]  # of a merge: own weight, own age, [[row, weight, age, samples], ...]
+
+
+class Share:
+    """Trains as `LoopEngine` does, to the bit; models to and from others lie in `models`."""
+
+    def __init__(
+        self,
+        experiment: "Experiment",
+        task: Task,
+        parts: Sequence[NDArray[Any]],
+        nodes: Sequence[int],
+        folder: str,
+        models: SharedModels,
+    ) -> None:
+        self._folder, self._models = Path(folder), models
+        self._codec = make_codec(experiment.codec)
+        self._trainers = {node: build_trainer(experiment, node, task, parts[node]) for node in nodes}
+
+    def do(self, kind: str, job: list[Any]) -> Any:
+        """Carry out one job; its result can travel. Raises what fails."""
+        work: dict[str, Callable[..., Any]] = {
+            "train": self._train,
+            "merge": self._merge,
+            "evaluate": self._evaluate,
+            "save": self._save,
+            "vector": self._vector,
+        }
+        return work[kind](*job)
+
+    def _train(self, node: int, round: int, steps: int, row: int, merge: Inputs | None) -> tuple[int, float]:
+        if merge is not None:
+            self._merge(node, merge, False)
+        trainer = self._trainers[node]
+        done = trainer.train(round, steps, lambda: self._models.stop)
+        exact = self._codec.error == 0
+        self._models.rows[row].copy_(trainer.vector if exact else as_received(trainer.vector, self._codec))
+        return done
+
+    def _merge(self, node: int, merge: Inputs, measure: bool) -> dict[str, Any]:
+        weight, age, members = merge
+        incoming = [Incoming(self._models.rows[row], *rest) for row, *rest in members]
+        return self._trainers[node].merge(weight, age, incoming, measure)
+
+    def _evaluate(self, node: int, final: bool) -> dict[str, Any]:
+        return self._trainers[node].evaluate(final)
+
+    def _save(self, node: int) -> None:
+        save_model(self._trainers[node].module, self._folder / "nodes" / str(node) / "model.safetensors")
+
+    def _vector(self, node: int, row: int) -> None:
+        self._models.rows[row].copy_(self._trainers[node].vector)
