@@ -13,6 +13,7 @@ from gossipnet.sim.loop import as_received
 from gossipnet.training.build import build_trainer
 from gossipnet.training.files import save_model
 from gossipnet.training.merging import Incoming
+from gossipnet.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from gossipnet.config import Experiment
@@ -34,7 +35,8 @@ class Share:
     ) -> None:
         self._folder, self._models = Path(folder), models
         self._codec = make_codec(experiment.codec)
-        self._trainers = {node: build_trainer(experiment, node, task, parts[node]) for node in nodes}
+        self._build: Callable[[int], Trainer] = lambda node: build_trainer(experiment, node, task, parts[node])
+        self._trainers = {node: self._build(node) for node in nodes}
 
     def do(self, kind: str, job: list[Any]) -> Any:
         """Carry out one job; its result can travel. Raises what fails."""
@@ -44,6 +46,7 @@ class Share:
             "evaluate": self._evaluate,
             "save": self._save,
             "vector": self._vector,
+            "restart": self._restart,
         }
         return work[kind](*job)
 
@@ -66,6 +69,9 @@ class Share:
 
     def _save(self, node: int) -> None:
         save_model(self._trainers[node].module, self._folder / "nodes" / str(node) / "model.safetensors")
+
+    def _restart(self, node: int) -> None:
+        self._trainers[node] = self._build(node)
 
     def _vector(self, node: int, row: int) -> None:
         self._models.rows[row].copy_(self._trainers[node].vector)

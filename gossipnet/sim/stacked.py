@@ -22,7 +22,6 @@ from torch import Tensor
 
 from gossipnet.codec import make_codec
 from gossipnet.data.task import Task
-from gossipnet.errors import BadInput
 from gossipnet.events import Evaluate, Evaluated, Event, Failed, Merge, Merged, Save, Saved, Train, Trained
 from gossipnet.merge import make_merge
 from gossipnet.model import Snapshot
@@ -90,10 +89,16 @@ class StackedEngine:
         self._started[node] = work
 
     def lost(self, node: int, empty: bool) -> None:
-        if empty:
-            raise BadInput("network.churn: nodes that come back with first weights need --train loop")
+        """Local steps that were done already stay done: they were so before anybody knew of the loss."""
         self._started.pop(node, None)
         self._done.pop(node, None)
+        if empty:
+            self._merging.pop(node, None)
+            self._failed.pop(node, None)
+            (row,) = self._arena.take(1)
+            row.vector.copy_(self._trainer.restart(node))
+            self._merge.restart(node)
+            self._rows[node], self._sent[node], self._ages[node] = row, False, 0
 
     def close(self) -> None:
         """Nothing outlives the object."""

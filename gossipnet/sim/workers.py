@@ -66,6 +66,16 @@ class WorkersEngine:
     def config(self, node: int, session: int) -> "NodeConfig":
         return node_config(self._experiment, node, Known(self.spec, self._samples[node]), session)
 
+    def lost(self, node: int, empty: bool) -> None:
+        """Local steps that were done already stay done: they were so before anybody knew of the loss."""
+        under_way = self._started.pop(node, None)
+        if under_way is not None:
+            self._pool.results([under_way[0]])  # its row is written to until then
+        if empty:
+            self._merging.pop(node, None)
+            self._pool.results([self._pool.send(node, ["restart", node])])
+            self._ages[node] = 0
+
     def close(self) -> None:
         self._pool.close()
 

@@ -1,6 +1,6 @@
 """Batches of many nodes at a time: of each node exactly those that its own Trainer would draw."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -30,12 +30,20 @@ class Feed:
         streams: Mapping[int, OwnRandomness],
     ) -> None:
         self._samples, self._size, self._device, self._streams = samples, size, device, streams
-        self._orders = [batches(part, size, generator(seed, node, "batches")) for node, part in enumerate(parts)]
+        self._parts, self._seed = parts, seed
+        self._orders = [self._order(node) for node in range(len(parts))]
         arrays = samples.arrays
         self._plain = arrays is not None
         self._resident = (
             tuple(torch.tensor(a, device=device) for a in arrays) if arrays and device.type != "cpu" else ()
         )
+
+    def _order(self, node: int) -> Iterator[Indices]:
+        return batches(self._parts[node], self._size, generator(self._seed, node, "batches"))
+
+    def restart(self, node: int) -> None:
+        """Begin with that node's first batch again."""
+        self._orders[node] = self._order(node)
 
     def draw(self, nodes: Sequence[int]) -> tuple[Tensor, Tensor, dict[int, Exception]]:
         """The next batch of each node: inputs (b, B, ...), targets (b, B, ...), and the nodes whose samples failed.

@@ -98,6 +98,16 @@ class StackedTrainer:
     def _zeros(self, nodes: int) -> Tensor:
         return torch.zeros(nodes, sum(entry.numel for entry in self._trained), device=self.device)
 
+    def restart(self, node: int) -> Tensor:
+        """Make everything of that node as it was at first; its first vector (d,)."""
+        self.streams.pop(node, None)
+        self._feed.restart(node)
+        self.forget([node])
+        module = self._drawn(0 if self._init.same else node).to(self.device)
+        for name, held in self.locals.items():
+            held[node] = module.get_buffer(name)
+        return bind(module)
+
     def first_vectors(self) -> Iterator[Tensor]:
         """The vector (d,) that each node starts from, in their order."""
         vector = bind(self._drawn(0).to(self.device))

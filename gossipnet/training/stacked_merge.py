@@ -41,6 +41,7 @@ class StackedMerge:
     ) -> None:
         self._rule, self._spec, self._buffers, self._streams, self._warn = rule, spec, buffers, streams, warn
         first = rule.init(spec) if rule.init else {}
+        self._first = {k: v.to(device) for k, v in first.items()}
         self._memory = {k: v.to(device).expand(nodes, *v.shape).clone() for k, v in first.items()}
         self._alone = False
 
@@ -59,6 +60,11 @@ class StackedMerge:
             at.put(self._memory[name], torch.where(good.view(-1, *[1] * (new.ndim - 1)), new, old))
         self._set_buffers(groups, merged)
         return (torch.where(good.unsqueeze(1), merged, groups.vectors[:, 0]) if errors else merged), errors
+
+    def restart(self, node: int) -> None:
+        """The rule remembers nothing of that node."""
+        for name, first in self._first.items():
+            self._memory[name][node] = first
 
     def ratios(self, groups: Groups, merged: Tensor) -> list[float | None]:
         """The `variance_ratio` of each node's merge."""

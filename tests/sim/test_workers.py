@@ -111,3 +111,14 @@ def test_workers_are_gone_when_the_simulator_is_killed(tmp_path):
     while ours & {pid for pid, _ in workers_of(tmp_path)} and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not ours & {pid for pid, _ in workers_of(tmp_path)}
+
+
+@pytest.mark.parametrize("train", ["stacked", pytest.param("workers", marks=pytest.mark.slow)])
+def test_a_node_that_comes_back_empty_goes_on(tmp_path, train):
+    trace = tmp_path / "trace.csv"
+    trace.write_text("time_s,node,move\n0.131,2,crash\n0.2,2,restart-empty\n")
+    result = gossipnet.run(
+        SMALL.replace(train=train, rounds=30, quorum=0, churn=f"trace:path={trace}"), "sim", tmp_path / "run"
+    )
+    assert result.summary.left == ()
+    assert len(result.summary.digests) == 5

@@ -135,3 +135,16 @@ def test_rows_are_read_and_written(indices):
 def test_large_numbers_are_finite():
     rows = torch.tensor([[3e38, 3e38], [1.0, 2.0], [float("nan"), 0.0], [float("inf"), 0.0]])
     assert finite_rows(rows) == [True, True, False, False]
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_node_that_restarts_does_all_again(same):
+    stacked, rows, _ = both(norm_model, same, optimizer="sgd:momentum=0.9")
+    first = rows.clone()
+    stacked.train(range(4), rows, [1] * 4, 3, never)
+    once = rows[2].clone()
+    rows[2] = stacked.restart(2)
+    assert torch.equal(rows[2], first[2])
+    stacked.train([2], rows[2:3], [1], 3, never)
+    torch.testing.assert_close(rows[2], once)
+    assert stacked.state(2, rows[2])["1.num_batches_tracked"] == 3
