@@ -64,6 +64,10 @@ def choose(
     """The name of the engine, and why that one."""
     device = pick_device(experiment.device)
     name, why = experiment.train, "as asked for"
+    if "," in experiment.device and name != "loop":
+        if name != "auto":
+            raise BadInput(f"training.train: {name} trains on one device, got {experiment.device!r}: use loop, or one")
+        return "loop", "on several devices"
     if name == "probe":
         from gossipnet.sim.probe import probe
 

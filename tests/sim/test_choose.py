@@ -89,3 +89,9 @@ def test_a_probe_measures_and_says_what(tmp_path):
     assert name in ("loop", "stacked")
     assert "the fastest in local steps per second: loop " in told[0]
     assert "stacked " in told[0]
+
+
+def test_several_devices_take_turns_one_node_after_the_other(tmp_path):
+    assert notes(tmp_path / "run", device="cpu,cpu", nodes=2)[0] == "loop"
+    with pytest.raises(BadInput, match="stacked trains on one device"):
+        notes(tmp_path / "stacked", device="cpu,cpu", train="stacked")
