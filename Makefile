@@ -27,6 +27,7 @@ demo: $(INSTALLED)
 
 # The pictures of README and docs; needs Chromium or Chrome.
 pictures: demo
+	$(BIN)/gossipnet bench quick --out runs/bench-quick --overwrite
 	$(BIN)/python bench/pictures.py
 
 test: $(INSTALLED)

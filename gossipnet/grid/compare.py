@@ -16,6 +16,7 @@ BASELINE_NAMES = {
     "fedavg-own": "fedavg, own starts",
     "centralized": "centralized",
 }
+_STARTS = {("init", "same"): "common start", ("init", "own"): "own starts"}
 _LINES_FIRST = ("merge", "topology")  # the axis whose values are the curves of a chart, if it varies
 
 
@@ -113,8 +114,20 @@ def panels(held: Sequence[Setting]) -> list[Panel]:
     for labels, members in found.items():
         place = dict(zip(others, labels, strict=True))
         named = tuple((s.place.get(lines, s.merge), s) for s in members)
-        made.append(Panel(" · ".join(labels), place, named, tuple(_baselines(held, place, lines))))
+        made.append(
+            Panel(
+                " · ".join(said(*pair) for pair in place.items()), place, named, tuple(_baselines(held, place, lines))
+            )
+        )
     return made
+
+
+def said(axis: str, label: str) -> str:
+    """A value as part of a title: "own starts", "32 nodes", "lr=0.1", "ring"."""
+    if axis == "nodes":
+        return f"{label} nodes"
+    number = label.replace(".", "", 1).isdecimal() or label in ("true", "false")
+    return _STARTS.get((axis, label), f"{axis}={label}" if number else label)
 
 
 def _baselines(held: Sequence[Setting], place: Mapping[str, str], lines: str) -> list[tuple[str, Setting]]:

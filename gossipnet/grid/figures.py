@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from gossipnet.grid.compare import Panel, Setting, has_accuracy, line_axis, main_threshold, varying
+from gossipnet.grid.compare import Panel, Setting, has_accuracy, line_axis, main_threshold, said, varying
 from gossipnet.grid.interval import interval
 from gossipnet.report import units
 from gossipnet.report.axis import BYTES, PLAIN, ROUND, SECONDS, SHARE, Kind
@@ -142,7 +142,7 @@ def _apart(held: Sequence[Setting], inner: str | None) -> dict[str, list[Setting
     found: dict[str, list[Setting]] = {}
     for s in held:
         if not s.baseline:
-            found.setdefault(" · ".join(s.place[axis] for axis in others), []).append(s)
+            found.setdefault(" · ".join(said(axis, s.place[axis]) for axis in others), []).append(s)
     return found
 
 

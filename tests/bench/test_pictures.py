@@ -49,7 +49,7 @@ def test_without_a_browser_or_a_page_it_says_so(
     pictures: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
-    with pytest.raises(SystemExit, match="run `make demo` first"):
+    with pytest.raises(SystemExit, match="run `make pictures`"):
         pictures["photograph"](tmp_path / "page.html", tmp_path / "page.png")
     monkeypatch.setattr("shutil.which", lambda name: None)
     with pytest.raises(SystemExit, match="install one of chromium"):

@@ -10,6 +10,7 @@ from gossipnet.grid.compare import (
     line_axis,
     main_threshold,
     panels,
+    said,
     settings,
     thresholds,
     varying,
@@ -44,7 +45,9 @@ def test_a_chart_for_each_setting_of_what_is_no_merge():
     assert varying(found) == ["topology", "merge", "init"]
     assert line_axis(found) == "merge"
     shown = panels(found)
-    assert [p.label for p in shown] == ["ring · same", "ring · own", "star · same", "star · own"]
+    assert [p.label for p in shown] == [
+        f"{graph} · {start}" for graph in ("ring", "star") for start in ("common start", "own starts")
+    ]
     for panel in shown:
         assert [name for name, _ in panel.lines] == ["average", "sign-aligned"]
         assert [name for name, _ in panel.baselines] == [
@@ -73,6 +76,14 @@ def test_curves_are_topologies_where_one_merge_is_used_and_whatever_varies_else(
     assert (alone.label, [n for n, _ in alone.lines]) == ("", ["variance-corrected"])
 
 
+@pytest.mark.parametrize(
+    ("axis", "label", "text"),
+    [("init", "own", "own starts"), ("nodes", "32", "32 nodes"), ("lr", "0.1", "lr=0.1"), ("topology", "ring", "ring")],
+)
+def test_titles_say_what_a_bare_value_does_not(axis, label, text):
+    assert said(axis, label) == text
+
+
 def test_the_accuracies_worth_asking_for_are_those_that_gossip_reaches():
     found = held(
         "merges = ['average', 'sign-aligned']",
@@ -95,7 +106,7 @@ def test_differences_are_paired_by_seed():
 
 def test_a_setting_as_json_has_only_the_accuracies_that_it_reaches():
     [setting] = held("seeds = [0, 1]\nbaselines = false", lambda c: 0.72)
-    said = setting.to_dict()
-    assert said["seeds"] == 2
-    assert list(said["to_accuracy"]) == ["0.50", "0.60", "0.70"]
-    assert said["to_accuracy"]["0.70"]["bytes_sent"]["mean"] == 3.0
+    found = setting.to_dict()
+    assert found["seeds"] == 2
+    assert list(found["to_accuracy"]) == ["0.50", "0.60", "0.70"]
+    assert found["to_accuracy"]["0.70"]["bytes_sent"]["mean"] == 3.0
