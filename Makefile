@@ -3,10 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 ROUNDS ?= 20
+SEEDS ?= 0-5000
 
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: install demo pictures test test-slow fuzz lint format bench clean
+.PHONY: install demo pictures test test-slow dst fuzz lint format bench clean
 
 install: $(INSTALLED)
 
@@ -38,6 +39,10 @@ test-slow: $(INSTALLED)
 
 fuzz: $(INSTALLED)
 	$(BIN)/python -m pytest tests/test_wire.py tests/test_node.py tests/test_transfer.py --hypothesis-profile fuzz --timeout 3600
+
+# Random swarms in random trouble; a seed that breaks a rule prints how to see it again.
+dst: $(INSTALLED)
+	$(BIN)/python tests/support/dst.py --seeds $(SEEDS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .

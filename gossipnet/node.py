@@ -206,6 +206,8 @@ class Node:
         if self._keep(event.snapshot):
             for peer in self._row().targets:
                 self._offer(peer, self.round)
+        else:
+            self._offer_again()
         self.phase = Phase.WAITING
         took_s, self._since = self._now - self._since, self._now
         self._ask_every_s = ASK_AGAIN_S
@@ -225,6 +227,14 @@ class Node:
             del self._own[free[0]]
         self._own[self.round] = snapshot
         return True
+
+    def _offer_again(self) -> None:
+        """All that we keep is being fetched: who has not asked for the newest may not have heard of it, and if it
+        does, an older one comes free."""
+        newest = max(self._own)
+        for peer in self.neighborhood.at(newest).targets:
+            if self.peers[peer].pulled[0] < newest:
+                self._offer(peer, newest)
 
     def _merged(self, event: Merged) -> None:
         self.age = max([self.age, *(m.snapshot.age for m in self._members)])
@@ -451,9 +461,7 @@ class Node:
             case Pull():
                 self._pulled(sender, peer, body)
             case Gone():
-                if peer.fetching is not None and _round_of(peer.fetching) == body.round:
-                    self._out.append(Cancel(sender))
-                    self._fetch_next(peer)
+                self._gone(sender, peer, body.round)
             case Chunk():
                 self._refuse(Reason.UNEXPECTED, sender)  # those that we fetch never come here
             case Ack():
@@ -527,10 +535,20 @@ class Node:
 
     def _pulled(self, sender: int, peer: Peer, pull: Pull) -> None:
         if pull.round in self._own and sender in self.neighborhood.at(pull.round).targets:
-            peer.pulled = (pull.round, self._now)
+            peer.pulled = (max(pull.round, peer.pulled[0]), self._now)  # an older one may come late
             self._out.append(Serve(sender, pull, self._own[pull.round]))
         else:
             self._send(sender, Gone(pull.round))
+            if not self.in_step:
+                self._set_aside(sender, peer)
+
+    def _set_aside(self, sender: int, peer: Peer) -> None:
+        """Where asking takes longer than `depth` rounds, every model would be gone before it is asked for: keep the
+        newest for this peer, as if it had asked, and offer that."""
+        newest = max(self._own, default=0)
+        if newest in self._own and sender in self.neighborhood.at(newest).targets:
+            peer.pulled = (newest, self._now)
+            self._offer(sender, newest)
 
     def _fault(self, sender: int, peer: Peer, offer: Offer) -> Reason | None:
         if offer.digest != self.config.digest or peer.foreign:
@@ -539,8 +557,20 @@ class Node:
             return Reason.UNEXPECTED
         return self._inbox.fault(sender, offer.round, peer.newest, self.round, self.merged, self._members)
 
+    def _gone(self, sender: int, peer: Peer, round: int) -> None:
+        """The peer has no model of that round, and will have none: wait no longer for it."""
+        if peer.fetching is not None and _round_of(peer.fetching) == round:
+            self._out.append(Cancel(sender))
+            if not self.in_step:
+                peer.waiting = None  # gone as well, by now; an offer of what is kept for us follows
+            self._fetch_next(peer)
+        if self.in_step and round == self.round:
+            peer.awaited_from = max(peer.awaited_from, round + 1)
+
     def _asked(self, sender: int, round: int) -> None:
         self._greet(sender)  # it may want our model, or only to know how far we are
+        if 0 < round < self.round and round not in self._own:  # a round that was left out after a restart
+            self._send(sender, Gone(round))
         if round not in self._own or sender not in self.neighborhood.at(round).targets:
             return
         offered, at = self.peers[sender].offered

@@ -56,6 +56,7 @@ class Peer:
         self.awaited_from = max(1, round)
         self.last, self.foreign = None, False
         self.fetching = self.waiting = None
+        self.offered, self.pulled = (0, 0.0), (0, -math.inf)
 
     def works_on(self, round: int) -> None:
         """It has merged the round before that one."""

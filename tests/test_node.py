@@ -510,7 +510,29 @@ def test_a_model_that_is_gone_is_let_go_of() -> None:
     story.feed(Received(offer_of(1, 1)))
     story.feed(Received(offer_of(1, 5)))
     assert story.tell(1, Gone(9)) == []
-    assert story.tell(1, Gone(1)) == [Cancel(1), Fetch(offer_of(1, 5))]
+    assert story.tell(1, Gone(1)) == [Cancel(1)]  # the other is gone as well, by now
+    story.feed(Received(offer_of(1, 6)))
+    assert story.tell(1, Gone(6)) == [Cancel(1)]
+
+
+def test_where_asking_takes_longer_than_models_are_kept_one_is_set_aside() -> None:
+    story = Story(quorum=0, rounds=50, depth=2)
+    for _ in range(4):
+        story.train()
+    gone, offer = story.tell(1, Pull(1, 0, 4, 1024))
+    assert (gone.message.body, offer.snapshot.round) == (Gone(1), 4)
+    for _ in range(4):
+        story.train()
+    assert isinstance(story.tell(1, Pull(4, 0, 4, 1024))[0], Serve)
+
+
+def test_a_round_that_was_left_out_is_not_waited_for() -> None:
+    story = Story(rounds=50)
+    story.train()
+    for peer in sorted(story.node.peers):
+        assert story.node._missing()
+        story.tell(peer, Gone(1))
+    assert story.node.merged == 1
 
 
 def test_what_is_being_fetched_from_us_is_kept_and_then_nothing_new_is_offered() -> None:
@@ -520,7 +542,8 @@ def test_what_is_being_fetched_from_us_is_kept_and_then_nothing_new_is_offered()
     assert (serve.peer, serve.snapshot.round) == (1, 1)
     story.train()
     assert [s.snapshot.round for s in story.tell(2, Pull(2, 0, 4, 1024))] == [2]
-    assert [a for a in story.train() if isinstance(a, Send)] == []  # both places are taken
+    (again,) = [a for a in story.train() if isinstance(a, Send)]  # both places are taken
+    assert (again.message.receiver, again.snapshot.round) == (1, 2), "who has not asked for the newest may not know it"
     assert isinstance(story.tell(1, Pull(1, 4, 4, 1024))[0], Serve)
     assert story.tell(1, Pull(3, 0, 4, 1024))[0].message.body == Gone(3)
     story.now = 200.0  # whoever fetched has stopped

@@ -398,7 +398,7 @@ class World:
         if there and peer not in place.sees:
             place.sees.add(peer)
             self._handle(i, PeerUp(peer))
-        elif notice.gone and not there and peer in place.sees:
+        elif notice.gone and not there:  # seen before or not: a process that comes later is not waited for
             place.sees.discard(peer)
             self._handle(i, PeerDown(peer))
 
