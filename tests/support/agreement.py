@@ -19,7 +19,8 @@ def reports(folder: Path) -> list[Line]:
 
 def numbers_of(line: Line) -> dict[str, float]:
     flat = {k: v for k, v in line.items() if isinstance(v, int | float)}
-    return flat | {f"{k}.{name}": v for k, v in line.items() if isinstance(v, dict) for name, v in v.items()}
+    nested = {f"{k}.{name}": v for k, d in line.items() if isinstance(d, dict) for name, v in d.items()}
+    return flat | {name: v for name, v in nested.items() if isinstance(v, int | float)}
 
 
 def distance(experiment: Experiment, engine: str, folder: Path) -> float:
