@@ -169,6 +169,12 @@ class RunLog:
         }
         self.write(time_s, None, "consensus", round, numbers)
 
+    def abandon(self) -> None:
+        """Close the files, and write no summary."""
+        self._recorder.close()
+        if self._board is not None:
+            self._board.close()
+
     def close(
         self,
         fixed: Mapping[str, Any],
