@@ -6,6 +6,7 @@ nothing refers to it any more, its memory is there for the next model of that si
 
 import weakref
 from collections import deque
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +14,26 @@ from numpy.typing import NDArray
 LEAST = 1 << 20  # bytes; the C library keeps smaller blocks by itself
 
 
+Fresh = Callable[[int], NDArray[np.uint8]]  # a size -> memory that nobody has had
+
+
+def plain(size: int) -> NDArray[np.uint8]:
+    """(size,) bytes, in huge pages where the system has them; torch does not ask for those."""
+    return np.empty(size, np.uint8)
+
+
 class Arena:
     """Up to `spare` blocks that nobody uses. `take` may be called, and what it gave forgotten, in any thread."""
 
     def __init__(self, spare: int) -> None:
         self._free: deque[NDArray[np.uint8]] = deque(maxlen=spare)  # one too many: the oldest is given back
+        self._fresh: Fresh = plain
+
+    def renew(self, fresh: Fresh) -> None:
+        """Make memory by `fresh` from here on, and forget what lies idle of another kind."""
+        if fresh is not self._fresh:
+            self._fresh = fresh
+            self._free.clear()
 
     def take(self, size: int) -> NDArray[np.uint8]:
         """(size,) bytes that hold anything."""
@@ -38,7 +54,7 @@ class Arena:
             if len(block) == size:
                 return block
             self._free.appendleft(block)
-        return np.empty(size, np.uint8)  # in huge pages, where the system has them; torch does not ask for those
+        return self._fresh(size)
 
 
 FRESH = Arena(0)  # keeps nothing

@@ -65,7 +65,8 @@ def test_no_more_is_kept_than_said_and_nothing_of_another_size() -> None:
     while loans:
         loans.pop(0)
     assert len(arena._free) == 2
-    assert len(arena.take(LEAST + 1)) == LEAST + 1
+    odd = arena.take(LEAST + 1)  # held: given back, it would take a place
+    assert len(odd) == LEAST + 1
     assert {address(loan) for loan in [arena.take(LEAST), arena.take(LEAST)]} == kept
 
 
@@ -92,3 +93,15 @@ def test_threads_may_share_it() -> None:
         thread.join()
     assert not wrong
     assert len(arena._free) <= 3
+
+
+def test_new_memory_can_be_of_another_kind() -> None:
+    arena = Arena(2)
+    was = address(arena.take(LEAST))
+    arena.renew(lambda size: np.full(size, 7, np.uint8))
+    other = arena.take(LEAST)
+    assert other.min() == 7
+    assert address(other) != was or not arena._free  # what lay idle is gone
+    del other
+    arena.renew(arena._fresh)  # no other kind: what lies idle may stay
+    assert len(arena._free) == 1

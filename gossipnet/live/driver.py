@@ -99,7 +99,7 @@ class Driver(threading.Thread):
         self._outlet = outlet
         self._transport: Transport
         self.opened = threading.Event()  # the port is ours, or `crash` says why not
-        self._posted: deque[Event | Callable[[], None]] = deque()
+        self._posted: deque[Event | Callable[[], Event | None]] = deque()
         self._waker, self._wake = os.pipe()
         self._down_at: dict[int, float] = {}
         self._look_at = 0.0
@@ -107,8 +107,8 @@ class Driver(threading.Thread):
 
     # --- called by the training thread -------------------------------------------------------------------------
 
-    def post(self, what: Event | Callable[[], None]) -> None:
-        """Hand over an event for the Node, or something to call in this thread."""
+    def post(self, what: Event | Callable[[], Event | None]) -> None:
+        """Hand over an event for the Node, or something to call in this thread, which may make one."""
         self._posted.append(what)
         os.write(self._wake, b"w")
 
@@ -166,7 +166,9 @@ class Driver(threading.Thread):
             os.read(self._waker, 4096)
         while self._posted:
             what = self._posted.popleft()
-            what() if callable(what) else self._handle(what)
+            event = what() if callable(what) else what
+            if event is not None:
+                self._handle(event)
         self._listen(ready)
         self._look()
         if self._node.deadline is not None and self.now() >= self._node.deadline:

@@ -37,7 +37,7 @@ from gossipnet.settings import Whole
 from gossipnet.topology import Neighborhood, Row
 from gossipnet.training.merging import Incoming, Merging
 from gossipnet.training.optimizer import Optimizer
-from gossipnet.transfer import pack
+from gossipnet.training.staging import make_staging
 from gossipnet.wire import MAX_COUNT
 
 FOR_EVER = MAX_COUNT - 1  # rounds
@@ -182,6 +182,7 @@ class Gossip:
         on_neighbor: Callable[[str, str], object] | None,
     ) -> None:
         self._binding, self._merging, self._driver, self._diary = binding, merging, driver, diary
+        self._staging = make_staging(binding.vector.device, driver.codec, driver.arena)
         self._samples, self._waits = samples, waits
         self._on_merge, self._on_neighbor = on_merge, on_neighbor
         self._train: Train | None = None  # the round that is being trained
@@ -331,11 +332,11 @@ class Gossip:
         if not all_finite(vector):
             raise Diverged("the model is no longer finite (nan or inf), which every neighbor refuses; lower the rate")
         self._age += self._since
-        spec, round = self._binding.spec, self._train.round
-        parcel = pack(vector, self._driver.codec, self._driver.arena)
-        snapshot = Snapshot(spec.digest, round, self._age, self._samples, parcel)
-        steps, self._since, self._train = self._since, 0, None
-        self._post(Trained(snapshot, steps, 0.0))
+        spec, round, age, steps = self._binding.spec, self._train.round, self._age, self._since
+        parcel = self._staging(vector)
+        samples = self._samples
+        self._since, self._train = 0, None
+        self._post(lambda: Trained(Snapshot(spec.digest, round, age, samples, parcel()), steps, 0.0))
 
     def _merge(self, action: Merge) -> None:
         incoming = [Incoming(m.snapshot.storage, m.weight, m.snapshot.age, m.snapshot.samples) for m in action.members]
@@ -354,7 +355,9 @@ class Gossip:
     def _bind_again(self) -> None:
         """The model was moved, as by model.to(device): it is the vector that has to follow."""
         self._binding.again()
-        self._merging.move(self._binding.vector)
+        vector = self._binding.vector
+        self._merging.move(vector)
+        self._staging = make_staging(vector.device, self._driver.codec, self._driver.arena)
 
     def _tell(self) -> None:
         """Callbacks, warnings and errors that the I/O thread has left for this one."""
@@ -368,7 +371,7 @@ class Gossip:
                 raise BadInput(f"{said}; it cannot be waited for, leave it out or set quorum=0")
             warnings.warn(said, stacklevel=4)
 
-    def _post(self, event: Trained | Merged | Saved) -> None:
+    def _post(self, event: Merged | Saved | Callable[[], Trained]) -> None:
         try:
             self._driver.post(event)
         except OSError:  # closed by another thread a moment ago

@@ -4,6 +4,7 @@ import resource
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -24,8 +25,8 @@ from gossipnet.training.files import save_model
 from gossipnet.training.measure import coordinates, digest, take_sample
 from gossipnet.training.merging import Incoming
 from gossipnet.training.randomness import seed_process
+from gossipnet.training.staging import make_staging
 from gossipnet.training.trainer import Diverged, Trainer
-from gossipnet.transfer import pack
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +61,7 @@ class Worker:
         self._file = folder / "nodes" / str(self._node) / "model.safetensors"
         self._driver = driver
         self._outlet = outlet
-        self._codec = make_codec(experiment.codec)
+        self._staging = make_staging(trainer.vector.device, make_codec(experiment.codec), driver.arena)
         self._chosen = coordinates(experiment.seed, trainer.spec.numel)
         self._age = 0
         self._speed = speed
@@ -68,6 +69,7 @@ class Worker:
     def serve(self) -> None:
         """Until the driver has nothing more to do."""
         while (action := self._driver.actions.get()) is not None:
+            event: Event | Callable[[], Event]
             try:
                 event = self._carry_out(action)
             except (Diverged, BadInput) as error:
@@ -80,7 +82,7 @@ class Worker:
         print(error, file=sys.stderr, flush=True)  # into the node's own log; its neighbors are told less
         return Failed(error)
 
-    def _carry_out(self, action: Work) -> Event:
+    def _carry_out(self, action: Work) -> Event | Callable[[], Event]:
         match action:
             case Train():
                 return self._train(action)
@@ -92,7 +94,7 @@ class Worker:
                 save_model(self._trainer.module, self._file)
                 return Saved()
 
-    def _train(self, action: Train) -> Trained:
+    def _train(self, action: Train) -> Callable[[], Trained]:
         if action.round == 1:
             self._measure(0)
         return_free_memory()
@@ -102,8 +104,13 @@ class Worker:
         if self._speed < 1:  # a machine that is so much slower than this one
             self._driver.stopping.wait((time.perf_counter() - begun) * (1 / self._speed - 1))
         self._age += steps
-        parcel = pack(trainer.vector, self._codec, self._driver.arena)
-        return Trained(Snapshot(trainer.spec.digest, action.round, self._age, trainer.n_samples, parcel), steps, loss)
+        age, parcel = self._age, self._staging(trainer.vector)
+
+        def trained() -> Trained:
+            snapshot = Snapshot(trainer.spec.digest, action.round, age, trainer.n_samples, parcel())
+            return Trained(snapshot, steps, loss)
+
+        return trained
 
     def _merge(self, action: Merge) -> Merged:
         incoming = [Incoming(m.snapshot.storage, m.weight, m.snapshot.age, m.snapshot.samples) for m in action.members]

@@ -13,11 +13,13 @@ import pytest
 import torch
 from live_swarm import free_ports, until
 from torch import nn
+from two_lanes import LateLanes
 
 import gossipnet
 from gossipnet import BadInput, LocalError, RunFailed
 from gossipnet.errors import Diverged
 from gossipnet.live.meeting import Card
+from gossipnet.training import staging
 from gossipnet.wire import Ask, Message
 
 
@@ -457,3 +459,14 @@ def test_beside_an_event_loop(joined):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         asyncio.run(asyncio.wait_for(both(), 30))
+
+
+def test_snapshots_that_leave_the_device_late_are_the_same(joined, monkeypatch):
+    monkeypatch.setattr(staging, "lanes_of", lambda device: LateLanes())
+    a, b = joined(0, net(0), quorum="all"), joined(1, net(1), quorum=0)
+    up(a, b)
+    mean = (a.vector + b.vector) / 2
+    b.step()
+    a.step()
+    step_until(b, condition=lambda: b.status().merges, what="a merge")
+    assert torch.allclose(a.vector, mean, atol=1e-6)
