@@ -6,7 +6,7 @@ memory is used again (Results).
 """
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from gossipnet.model import Entry, ModelSpec
 
 _COLUMNS = 1 << 17  # 512 KiB a row on a CPU: five rows and their temporaries fit in a third-level cache
-_COLUMNS_CUDA = 1 << 22  # a GPU wants few big kernels
+_NUMBERS_GPU = 1 << 23  # of all rows: 32 MiB, of which two lie there at a time; a GPU wants few big kernels
 _LARGE_BYTES = 32 << 20  # glibc gives freed blocks above this back to the system, whatever was freed before
 
 
@@ -35,12 +35,17 @@ def scoped_entries(spec: ModelSpec, tensors: str = "weights") -> tuple[Entry, ..
     return tuple(e for e in spec.entries if not e.buffer and len(e.shape) >= least and e.numel)
 
 
-def blocks(numel: int, scoped: tuple[Entry, ...], device: torch.device) -> Iterator[list[Stretch]]:
-    """Cut `numel` columns into blocks that fit in the cache of `device`, each a list of stretches one after another.
+def columns(rows: int, device: torch.device) -> int:
+    """How many columns of that many models a block may have: on a CPU for its cache, on a GPU for its memory."""
+    return _COLUMNS if device.type == "cpu" else max(1, _NUMBERS_GPU // rows)
+
+
+def blocks(numel: int, scoped: tuple[Entry, ...], rows: int, device: torch.device) -> Iterator[list[Stretch]]:
+    """Cut `numel` columns of so many models into blocks that suit `device`: lists of stretches one after another.
 
     Big tensors span several blocks, and a block holds many small tensors.
     """
-    most = _COLUMNS if device.type == "cpu" else _COLUMNS_CUDA
+    most = columns(rows, device)
     block: list[Stretch] = []
     for stretch in _stretches(numel, scoped, most):
         if block and stretch.stop - block[0].start > most:
@@ -49,6 +54,11 @@ def blocks(numel: int, scoped: tuple[Entry, ...], device: torch.device) -> Itera
         block.append(stretch)
     if block:
         yield block
+
+
+def spans(blocks: Iterable[list[Stretch]]) -> list[tuple[int, int]]:
+    """(start, stop) of each block."""
+    return [(block[0].start, block[-1].stop) for block in blocks]
 
 
 def _stretches(numel: int, scoped: tuple[Entry, ...], most: int) -> Iterator[Stretch]:

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from gossipnet.merge.apart import block_of, own_of
-from gossipnet.merge.blocks import Results
+from gossipnet.merge.apart import Cut, block_of, blocks_of, own_of
+from gossipnet.merge.blocks import Results, columns
 from gossipnet.merge.group import Group, MergeRule, State
 from gossipnet.model import Entry, ModelSpec
 
@@ -21,9 +21,10 @@ def feed(rule: MergeRule, group: Group, state: State | None, results: Results) -
     if rule.init is not None or rule.blocks == "model":
         return rule.step(replace(group, vectors=block_of(group.vectors, 0, len(own))), state)
     merged = results.like(own)
-    for start, stop in pieces(group.spec, rule.blocks == "tensor"):
-        piece = replace(group, vectors=block_of(group.vectors, start, stop), spec=part_of(group.spec, start, stop))
-        made = rule(piece)
+    least = _PIECE if own.device.type == "cpu" else columns(len(group.vectors), own.device)
+    cuts = list(pieces(group.spec, rule.blocks == "tensor", least))
+    for (start, stop), rows in zip(cuts, blocks_of(group.vectors, cuts), strict=True):
+        made = rule(replace(group, vectors=rows, spec=part_of(group.spec, start, stop)))
         if made.shape != (stop - start,):
             got = f"returned a vector of shape {tuple(made.shape)}, expected {(stop - start,)}"
             raise RuntimeError(f"merge rule {rule.name!r} {got}: it is fed by blocks={rule.blocks!r}")
@@ -31,15 +32,15 @@ def feed(rule: MergeRule, group: Group, state: State | None, results: Results) -
     return merged, {}
 
 
-def pieces(spec: ModelSpec, tensors: bool) -> Iterator[tuple[int, int]]:
-    """(start, stop) of pieces of the vector, in order; `tensors`: of whole tensors, however large."""
+def pieces(spec: ModelSpec, tensors: bool, size: int) -> Iterator[Cut]:
+    """Pieces of `size` numbers of the vector, in order; `tensors`: of whole tensors, however large."""
     if not tensors:
-        for start in range(0, spec.numel, _PIECE):
-            yield start, min(start + _PIECE, spec.numel)
+        for start in range(0, spec.numel, size):
+            yield start, min(start + size, spec.numel)
         return
     start = 0
     for entry in spec.entries:
-        if entry.end - start >= _PIECE:
+        if entry.end - start >= size:
             yield start, entry.end
             start = entry.end
     if start < spec.numel:

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gossipnet.merge.apart import Vectors, block_of, own_of
-from gossipnet.merge.blocks import Scratch, blocks, scoped_entries
+from gossipnet.merge.apart import Vectors, blocks_of, own_of
+from gossipnet.merge.blocks import Scratch, blocks, scoped_entries, spans
 from gossipnet.model import Entry, ModelSpec
 
 Sums = Any  # of each matrix (m_i,): tensors, or lists of numbers
@@ -118,9 +118,9 @@ def variances(spec: ModelSpec, vectors: Vectors) -> Tensor:
     if not scoped:
         return own_of(vectors).new_empty(len(vectors), 0, dtype=torch.float64)
     moments = Moments(scoped, scratch)
-    for block in blocks(spec.numel, scoped, vectors.device):
+    cut = list(blocks(spec.numel, scoped, len(vectors), vectors.device))
+    for block, rows in zip(cut, blocks_of(vectors, spans(cut)), strict=True):
         start = block[0].start
-        rows = block_of(vectors, start, block[-1].stop)
         for part in block:
             if part.tensor is not None:
                 moments.add(part.tensor, rows[:, part.start - start : part.stop - start])

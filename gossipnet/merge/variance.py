@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from gossipnet.errors import unknown
-from gossipnet.merge.apart import Vectors, block_of, own_of
-from gossipnet.merge.blocks import Results, Scratch, blocks, scoped_entries, weighted_sum
+from gossipnet.merge.apart import Vectors, blocks_of, own_of
+from gossipnet.merge.blocks import Results, Scratch, blocks, scoped_entries, spans, weighted_sum
 from gossipnet.merge.group import Group, Merge, merge_rule
 from gossipnet.merge.moments import Moments, quiet, variances
 from gossipnet.model import Entry, ModelSpec
@@ -66,9 +66,10 @@ def combine(group: Group, how: Combine, correction: Correction | None, results: 
     scratch, result = Scratch(own), results.like(own)
     scoped = scoped_entries(group.spec, correction.tensors) if correction else ()
     rescale = Rescale(scoped, correction or Correction(), group.weights, scratch)
-    for block in blocks(len(own), scoped, own.device):
+    cut = list(blocks(len(own), scoped, len(group.vectors), own.device))
+    for block, rows in zip(cut, blocks_of(group.vectors, spans(cut)), strict=True):
         start, stop = block[0].start, block[-1].stop
-        rows, made = block_of(group.vectors, start, stop), result[start:stop]
+        made = result[start:stop]
         if scratch.off:
             made.copy_(how(rows, scratch, None))
         else:

@@ -50,6 +50,16 @@ def _not_finite(run: Run) -> Iterator[str]:
         yield f"{who}: the training loss was no finite number in {int(np.isnan(loss).sum()):,} of {len(loss):,} rounds."
 
 
+def _device_full(run: Run) -> Iterator[str]:
+    full, nodes = run.metrics.column("merged", "device_full"), run.metrics.column("merged", "node")
+    at = np.flatnonzero(full > 0)
+    if len(at):
+        yield (
+            f"{_nodes(sorted({int(n) for n in nodes[at]}))}: the device was out of memory in {len(at):,} of "
+            f"{len(full):,} merges, which the CPU did instead."
+        )
+
+
 def _alone(run: Run) -> Iterator[str]:
     nodes, up = run.metrics.column("merged", "node"), run.metrics.column("merged", "neighbors_up")
     last = {int(n): u for n, u in zip(nodes, up, strict=True) if not math.isnan(n + u)}
@@ -100,6 +110,7 @@ _RULES: tuple[Callable[[Run], Iterator[str]], ...] = (
     _unfinished,
     _failures,
     _not_finite,
+    _device_full,
     _alone,
     _lost_variance,
     _worst_node,

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gossipnet.codec import all_finite
+from gossipnet.lanes import lanes_of
 from gossipnet.merge import Group, MergeRule, variance_ratio
 from gossipnet.merge.apart import Apart, block_of
 from gossipnet.merge.blocks import Results
@@ -49,6 +50,7 @@ class Merging:
         self.spec = spec
         self.rule = rule
         self.memory = {k: v.to(vector.device) for k, v in (rule.init(spec) if rule.init else {}).items()}
+        self._lanes = lanes_of(vector.device)
         self._results = Results()
         self._full = False  # whether the device has been out of memory in a merge
         self._buffers = buffers
@@ -59,21 +61,24 @@ class Merging:
         """Merge `incoming`, in their order, into the model. A merge that fails leaves everything as it was.
 
         own: weight, age and samples of the own model. Returns the numbers to report: with `measure`, variance_ratio
-        (see `gossipnet.merge.variance_ratio`). Where the device runs out of memory, the merge is done on the CPU.
+        (see `gossipnet.merge.variance_ratio`). Where the device runs out of memory, the merge is done on the CPU, and
+        `device_full` is 1.
         Raises what the rule raises, and RuntimeError for what is no model.
         """
         vectors = [self.vector, *(m.vector for m in incoming)]
         weights = torch.tensor([own[0], *(m.weight for m in incoming)])
         numbers = [own[1:], *((m.age, m.samples) for m in incoming)]
+        full = {}
         try:
             memory, ratio = self._merge(self._group(vectors, weights, numbers), measure)
         except torch.OutOfMemoryError:
             self._say_full()
+            full["device_full"] = 1
             memory, ratio = self._merge(self._group([v.cpu() for v in vectors], weights, numbers), measure)
         self.memory = {name: tensor.to(self.vector.device) for name, tensor in memory.items()}
         if self._optimizer is not None:
             self._optimizer.state.clear()
-        return {"variance_ratio": ratio}
+        return {"variance_ratio": ratio, **full}
 
     def _say_full(self) -> None:
         if not self._full:
@@ -91,14 +96,14 @@ class Merging:
 
     def move(self, vector: Tensor) -> None:
         """Go on with another vector of the same model, perhaps on another device."""
-        self.vector = vector
+        self.vector, self._lanes = vector, lanes_of(vector.device)
         self.memory = {name: tensor.to(vector.device) for name, tensor in self.memory.items()}
 
     def _group(self, vectors: list[Tensor], weights: Tensor, numbers: list[tuple[int, int]]) -> Group:
         device = vectors[0].device
         ages, samples = torch.tensor(numbers).T
         return Group(
-            vectors=cast(Tensor, Apart(vectors)),  # `feed` knows
+            vectors=cast(Tensor, Apart(vectors, self._lanes if device == self.vector.device else None)),  # `feed` knows
             weights=weights.to(device),
             ages=ages.to(device),
             samples=samples.to(device),

@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 def test_blocks_cover_every_number_once(spec, tensors, most, monkeypatch):
     monkeypatch.setattr(blocks, "_COLUMNS", most)
     scoped = scoped_entries(spec, tensors)
-    found = list(blocks.blocks(spec.numel, scoped, CPU))
+    found = list(blocks.blocks(spec.numel, scoped, 3, CPU))
     stretches = [stretch for block in found for stretch in block]
     assert [i for s in stretches for i in range(s.start, s.stop)] == list(range(spec.numel))
     assert all(0 < block[-1].stop - block[0].start <= most for block in found)
@@ -27,14 +27,26 @@ def test_blocks_cover_every_number_once(spec, tensors, most, monkeypatch):
 
 
 def test_a_small_model_is_one_block(spec):
-    assert len(list(blocks.blocks(spec.numel, scoped_entries(spec), CPU))) == 1
+    assert len(list(blocks.blocks(spec.numel, scoped_entries(spec), 3, CPU))) == 1
 
 
 def test_a_big_tensor_spans_blocks_of_the_full_size(make_spec):
     most = blocks._COLUMNS
     spec = make_spec({"bias": (5,), "weight": (3, most), "rest": (2,)})
-    found = list(blocks.blocks(spec.numel, scoped_entries(spec), CPU))
+    found = list(blocks.blocks(spec.numel, scoped_entries(spec), 3, CPU))
     assert [block[-1].stop - block[0].start for block in found] == [5, most, most, most, 2]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5, 65, 1 << 24])
+def test_blocks_on_a_gpu_are_bounded_however_many_models_there_are(make_spec, rows):
+    """`meta` stands for a GPU."""
+    spec = make_spec({"weight": (5000, 4000), "rest": (2,)})
+    most = blocks.columns(rows, torch.device("meta"))
+    assert 4 * rows * most <= 32 << 20 or most == 1
+    if rows < 100:
+        found = blocks.spans(blocks.blocks(spec.numel, scoped_entries(spec), rows, torch.device("meta")))
+        assert max(stop - start for start, stop in found) == min(most, spec.numel)
+        assert [start for start, _ in found] == [0, *(stop for _, stop in found[:-1])]
 
 
 def test_scoped_are_weights_or_all_parameters_but_never_buffers(spec):

@@ -81,3 +81,9 @@ def test_files_that_cannot_be_used_come_first(make_run: MakeRun) -> None:
     folder = make_run()
     (folder / "topology.json").write_text("{")
     assert findings(load_run(folder))[0].startswith("topology.json cannot be used")
+
+
+def test_a_device_that_was_full_is_named(make_run: MakeRun) -> None:
+    records = [{**MERGED, "node": node, "device_full": 1} for node in (2, 2, 5)]
+    said = found(make_run(records=[MERGED, *records]))
+    assert "Nodes 2, 5: the device was out of memory in 3 of 4 merges, which the CPU did instead." in said

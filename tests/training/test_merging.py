@@ -78,9 +78,11 @@ def test_without_memory_on_the_device_the_cpu_merges_and_one_warning_says_so():
     vectors = torch.stack([merging.vector, *(m.vector for m in incoming)])
     expected = make_merge("average")(Group(vectors, torch.tensor([0.5, 0.25, 0.25]), merging.spec))
     with pytest.warns(RuntimeWarning, match="out of memory: merging on the CPU") as warned:
-        merging(OWN, incoming, measure=False)
+        numbers = merging(OWN, incoming, measure=False)
+    assert numbers == {"variance_ratio": None, "device_full": 1}
     torch.testing.assert_close(merging.vector, expected)
     assert (len(calls), merging.memory["merges"], len(warned)) == (2, 1, 1)  # what the failed try did is gone
+    assert merging(OWN, incoming, measure=False) == {"variance_ratio": None}  # only where it happened
 
 
 def test_memory_that_is_short_again_is_not_reported_again(recwarn):
