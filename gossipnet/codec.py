@@ -37,6 +37,7 @@ class Codec:
     floor: float = 0.0  # absolute, per number: what the smallest numbers lose
     largest: float = math.inf
     element_bytes: int = 0  # of each number, if any part of a vector is that part of the payload; else 0
+    plain: bool = False  # the payload is the memory of the vector, as it is
     name: str = ""  # what nodes call it to each other: the text that it was made from, less the path of a file
 
 
@@ -91,7 +92,7 @@ def float32() -> Codec:
         np.copyto(host.view(torch.uint8).numpy(), np.frombuffer(payload, np.uint8))
         _deliver(host, out)
 
-    return Codec(lambda d: 4 * d, encode, decode, error=0.0, element_bytes=4)
+    return Codec(lambda d: 4 * d, encode, decode, error=0.0, element_bytes=4, plain=True)
 
 
 @codec("float16")

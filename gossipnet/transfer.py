@@ -13,6 +13,7 @@ it, in the order of cost, all at once; and when the last one is here, the model 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 
 import numpy as np
 import torch
@@ -45,9 +46,12 @@ def pack(vector: Tensor, codec: Codec, arena: Arena = FRESH) -> Parcel:
     data = arena.take(codec.payload_bytes(vector.numel())).data
     if not codec.element_bytes:
         codec.encode(vector, data)
+    plain = _memory(vector) if codec.plain else None
     checksums = []
     for place in _parts(data.nbytes, BLOCK):
-        if codec.element_bytes:
+        if plain is not None:
+            np.copyto(np.frombuffer(data[place], np.uint8), plain[place])
+        elif codec.element_bytes:
             codec.encode(vector[_numbers(place, codec)], data[place])
         checksums.append(checksum(data[place], place.start))
     return _parcel(codec, data, checksums)
@@ -63,6 +67,13 @@ def pack_in_place(vector: Tensor, codec: Codec, arena: Arena = FRESH) -> Parcel:
 
 def _parcel(codec: Codec, data: memoryview, checksums: list[bytes]) -> Parcel:
     return Parcel(Payload(codec.name, data.nbytes, checksum(b"".join(checksums))), data, tuple(checksums))
+
+
+def _memory(vector: Tensor) -> NDArray[np.uint8] | None:
+    """The bytes that the vector lies in; None if they do not lie in the CPU's memory in one piece."""
+    if vector.device.type != "cpu" or not vector.is_contiguous():
+        return None
+    return vector.detach().view(torch.uint8).numpy()
 
 
 def unpack(parcel: Parcel, numel: int, codec: Codec) -> Tensor:
@@ -148,7 +159,8 @@ class Transfer:
     size: int  # of the payload
     chunk_bytes: int
     absent: set[int]  # chunks that are not here yet
-    asked: dict[int, None]  # of these, the ones that a Pull is out for, in that order
+    unasked: list[int]  # a heap of those that no Pull is out for, and of some that have come nevertheless
+    asked: dict[int, None]  # the absent ones that a Pull is out for, in that order
     heard_at: float  # when a chunk last came, or the fetch was begun
     moved_at: float  # the same, or when chunks were last asked for again
     stall_s: float = STALL_S
@@ -177,7 +189,25 @@ class Transfer:
         """A link keeps the order: what was asked for before that chunk and is not here has been dropped on the way."""
         self.absent.discard(index)
         while index in self.asked:
-            del self.asked[next(iter(self.asked))]
+            first = next(iter(self.asked))
+            del self.asked[first]
+            if first != index:
+                heappush(self.unasked, first)
+
+    def forget_asked(self) -> None:
+        """Nothing is on its way any more."""
+        self.asked.clear()
+        self.unasked = sorted(self.absent)
+
+    def ask(self, most: int) -> list[int]:
+        """Up to `most` chunks to ask for, the first ones; they count as asked for."""
+        wanted: list[int] = []
+        while self.unasked and len(wanted) < most:
+            index = heappop(self.unasked)
+            if index in self.absent:
+                wanted.append(index)
+        self.asked.update(dict.fromkeys(wanted))
+        return wanted
 
 
 class Fetches:
@@ -216,7 +246,7 @@ class Fetches:
         if transfer is None or transfer.message != message:
             transfer = self._new(message, offer.payload.size, now)
             self._transfers[message.sender] = transfer
-        transfer.asked.clear()  # whatever was under way is lost with the link
+        transfer.forget_asked()  # it is lost with the link
         transfer.stall_s, transfer.heard_at, transfer.moved_at = STALL_S, now, now
         return self._ask(transfer)
 
@@ -251,7 +281,7 @@ class Fetches:
         requests = []
         for peer, transfer in sorted(self._transfers.items()):
             if transfer.asked and now >= transfer.moved_at + transfer.stall_s:
-                transfer.asked.clear()
+                transfer.forget_asked()
                 transfer.moved_at = now
                 transfer.stall_s = min(2 * transfer.stall_s, STALL_AT_MOST_S)
                 requests += [(peer, pull) for pull in self._ask(transfer)]
@@ -259,8 +289,8 @@ class Fetches:
 
     def _new(self, message: Message, size: int, now: float) -> Transfer:
         held = self._arena.take(4 * self._spec.numel if self._codec.element_bytes else size)
-        absent = set(range(-(-size // self._chunk_bytes)))
-        return Transfer(message, held, size, self._chunk_bytes, absent, {}, now, now)
+        chunks = range(-(-size // self._chunk_bytes))
+        return Transfer(message, held, size, self._chunk_bytes, set(chunks), list(chunks), {}, now, now)
 
     def _fault(self, transfer: Transfer | None, message: Message, chunk: Chunk, data: memoryview) -> Refusal | None:
         if transfer is None or not _is_of(transfer, message, chunk) or chunk.index >= transfer.n_chunks:
@@ -279,9 +309,14 @@ class Fetches:
         if not self._codec.element_bytes:
             transfer.held[place] = np.frombuffer(data, np.uint8)
             return
-        part = self._vector(transfer)[_numbers(place, self._codec)]
-        self._codec.decode(data, part)
-        transfer.finite = transfer.finite and all_finite(part)
+        if self._codec.plain:
+            part = transfer.held[place]
+            np.copyto(part, np.frombuffer(data, np.uint8))
+            transfer.finite = transfer.finite and bool(np.isfinite(part.view(np.float32)).all())
+            return
+        numbers = self._vector(transfer)[_numbers(place, self._codec)]
+        self._codec.decode(data, numbers)
+        transfer.finite = transfer.finite and all_finite(numbers)
 
     def _vector(self, transfer: Transfer) -> Tensor:
         return torch.from_numpy(transfer.held).view(torch.float32)
@@ -291,8 +326,7 @@ class Fetches:
         room = self._window - len(transfer.asked)
         if 2 * room < self._window:
             return []
-        wanted = sorted(transfer.absent - transfer.asked.keys())[:room]
-        transfer.asked.update(dict.fromkeys(wanted))
+        wanted = transfer.ask(room)
         return [Pull(transfer.offer.round, first, count, transfer.chunk_bytes) for first, count in _runs(wanted)]
 
     def _whole(self, transfer: Transfer) -> Snapshot | Refusal:

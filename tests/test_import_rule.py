@@ -21,7 +21,7 @@ FILES = sorted(str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py"))
 
 RINGS = {
     "values": "errors registry model streams config settings options toml_file",
-    "rules": "arena codec lanes merge topology wire transfer events inbox peer patience",
+    "rules": "arena codec lanes merge topology wire chunk_header transfer events inbox peer patience",
     "node": "node",
     "edges": "sim live training data checkpoint report run_folder progress doctor",
     "experiment": "experiment reference __init__",

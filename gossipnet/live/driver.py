@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from gossipnet.arena import Arena
+from gossipnet.chunk_header import ChunkReader, ChunkWriter
 from gossipnet.codec import Codec
 from gossipnet.events import (
     Action,
@@ -38,11 +39,12 @@ from gossipnet.events import (
     Train,
     Woke,
 )
+from gossipnet.live.memory import keep_free_memory
 from gossipnet.live.zeromq import READABLE, Arrival, Poller, Transport
 from gossipnet.model import ModelSpec
 from gossipnet.node import Node
 from gossipnet.transfer import WINDOW, Fetches, Parcel, admit, check, chunk_of
-from gossipnet.wire import Chunk, Iam, Message, Offer, Pull, Reason, Refusal, Who, decode, encode
+from gossipnet.wire import Chunk, Iam, Message, Offer, Pull, Reason, Refusal, Who, encode
 
 BATCH = 64  # messages read before anything else gets its turn
 ANSWERS = 4  # the same of answers, from each neighbor
@@ -96,6 +98,7 @@ class Driver(threading.Thread):
         self._chunk_bytes = chunk_bytes
         self.arena = Arena(spare=max(2, len(place.peers)))  # as many as a merge lets go of, and the oldest own one
         self._fetches = Fetches(spec, codec, chunk_bytes, WINDOW, self.arena)
+        self._reader = ChunkReader(place.swarm)
         self._outlet = outlet
         self._transport: Transport
         self.opened = threading.Event()  # the port is ours, or `crash` says why not
@@ -144,6 +147,8 @@ class Driver(threading.Thread):
         if self._outlet.fileno() is not None:
             self._poller.register(self._outlet.fileno(), READABLE)
         self._transport.register(self._poller)
+        if self._most_bytes() == self._chunk_bytes:
+            keep_free_memory()
 
     def _most_bytes(self) -> int:
         """The largest payload that may come in."""
@@ -240,7 +245,7 @@ class Driver(threading.Thread):
                 return Received(message)
 
     def _decode(self, frames: list[memoryview]) -> Message | Refusal:
-        return decode(frames, self.place.swarm, self.place.node)
+        return self._reader.decode(frames, self.place.node)
 
     def _header(self, message: Message) -> bytes:
         return encode(message, self.place.swarm)
@@ -273,17 +278,23 @@ class Driver(threading.Thread):
     def _serve(self, action: Serve) -> Served | None:
         """Send chunks until the link takes no more; the receiver asks again for the rest."""
         parcel: Parcel = action.snapshot.storage
-        pull, session = action.pull, self._node.config.session
+        pull, writer = action.pull, self._writer(action.peer, parcel, action.pull)
         for index in range(pull.first, pull.first + pull.count):
             found = chunk_of(parcel, pull, index)
             if found is None:
                 return None
             chunk, data = found
-            header = self._header(Message(self.place.node, action.peer, session, chunk))
-            if not self._transport.send(action.peer, header, data):
+            if not self._transport.send(action.peer, writer.header(chunk), data):
                 return None
         whole = (pull.first + pull.count) * pull.chunk_bytes >= parcel.payload.size
         return Served(action.peer, pull.round) if whole else None
+
+    def _writer(self, peer: int, parcel: Parcel, pull: Pull) -> ChunkWriter:
+        first = Chunk(pull.round, 0, parcel.payload.checksum, bytes(8))
+        return self._chunk_writer(Message(self.place.node, peer, self._node.config.session, first))
+
+    def _chunk_writer(self, first: Message) -> ChunkWriter:
+        return ChunkWriter(first, self.place.swarm)
 
     def _handle(self, event: Event) -> None:
         events = deque([event])

@@ -9,6 +9,7 @@ from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol, TypeVar
 
+from gossipnet.chunk_header import ChunkWriter
 from gossipnet.codec import Codec
 from gossipnet.events import Event, Merged, PeerDown, PeerUp, Received, Saved, Stopped, Trained
 from gossipnet.live.driver import DOWN_AFTER_S, Driver, Outlet, Place
@@ -169,13 +170,16 @@ class EmbeddedDriver(Driver):
             self._handle(PeerUp(peer))
 
     def _decode(self, frames: list[memoryview]) -> Message | Refusal:
-        message = decode(frames, self.place.swarm, self.meetings.own.id)
+        message = self._reader.decode(frames, self.meetings.own.id)
         if isinstance(message, Refusal) or isinstance(message.body, Who):
             return message
         return self.meetings.local(message)
 
     def _header(self, message: Message) -> bytes:
         return encode(self.meetings.wire(message), self.place.swarm)
+
+    def _chunk_writer(self, first: Message) -> ChunkWriter:
+        return ChunkWriter(self.meetings.wire(first), self.place.swarm)
 
     def _asked(self, message: Message, arrival: Arrival) -> Received | None:
         if not isinstance(message.body, Who):

@@ -51,6 +51,7 @@ LINGER_MS = 1_000  # for the last goodbye; a dead neighbor holds us no longer
 Poller = zmq.Poller  # waits for sockets and plain descriptors alike
 READABLE = zmq.POLLIN
 
+_AT_ONCE, _FIRST = int(zmq.DONTWAIT), int(zmq.DONTWAIT | zmq.SNDMORE)  # as numbers: zmq's own flags are slow to join
 _UP = zmq.EVENT_HANDSHAKE_SUCCEEDED
 _DOWN = zmq.EVENT_DISCONNECTED
 
@@ -157,10 +158,10 @@ class Transport:
         """
         try:
             if payload is None:
-                self._dealers[peer].send(header, zmq.DONTWAIT)
+                self._dealers[peer].send(header, _AT_ONCE)
             else:
-                self._dealers[peer].send(header, zmq.DONTWAIT | zmq.SNDMORE)
-                self._dealers[peer].send(payload, zmq.DONTWAIT, copy=False)
+                self._dealers[peer].send(header, _FIRST)
+                self._dealers[peer].send(payload, _AT_ONCE, copy=False)
         except zmq.Again:
             return False
         self.bytes_sent += len(header) + (payload.nbytes if payload is not None else 0)
@@ -171,7 +172,7 @@ class Transport:
         """Up to `most` messages that have come in."""
         for _ in range(most):
             try:
-                frame = self._router.recv(zmq.DONTWAIT, copy=False)  # the routing id: no identity
+                frame = self._router.recv(_AT_ONCE, copy=False)  # the routing id: no identity
             except zmq.Again:
                 return
             yield self._rest(frame)
@@ -188,12 +189,12 @@ class Transport:
                 continue
             for _ in range(most):
                 try:
-                    frame = dealer.recv(zmq.DONTWAIT, copy=False)
+                    frame = dealer.recv(_AT_ONCE, copy=False)
                 except zmq.Again:
                     break
                 frames = [frame.buffer]
                 while frame.more:
-                    frame = dealer.recv(zmq.DONTWAIT, copy=False)
+                    frame = dealer.recv(_AT_ONCE, copy=False)
                     frames = [*frames, frame.buffer][: MOST_FRAMES + 1]  # too many are refused, and not kept
                 yield peer, frames
 
@@ -203,7 +204,7 @@ class Transport:
         frames: list[memoryview] = []
         count = size = 0
         while frame.more:
-            frame = self._router.recv(zmq.DONTWAIT, copy=False)
+            frame = self._router.recv(_AT_ONCE, copy=False)
             count += 1
             size += len(frame)
             if count <= MOST_FRAMES:
