@@ -8,6 +8,11 @@ offer, fetch, checks and admission: from one admitted inbox row to the next, the
 other side sends the same bytes from its vector by PUSH in 1 MiB frames; its receiver takes them by PULL with recv_into
 into their place in a buffer, and adds them to another while they are in the cache. Pairs alternate; `ratio` is the
 median over pairs of our speed over the other's.
+
+    python bench/exchange.py --profile
+
+tells instead where our processor time goes: milliseconds per model of each thread, and [milliseconds, calls] of each
+pass over the bytes and each thing that is done per chunk. The timers themselves take part of that.
 """
 
 import argparse
@@ -28,18 +33,22 @@ WARM_UP = 4  # models before the clock starts: connections, first touch of memor
 class Clock:
     """Prints what one side took per model, once all are there: wall time, and processor time of all its threads."""
 
-    def __init__(self, given: argparse.Namespace) -> None:
+    def __init__(self, given: argparse.Namespace, passes: Any = None) -> None:
         self._models = given.models
         self._begun = (0.0, 0.0)
+        self._passes = passes
 
     def tick(self, round: int) -> None:
         """That model is there, or is on its way."""
         now = time.perf_counter(), time.process_time()
         if round == WARM_UP:
             self._begun = now
+            if self._passes:
+                self._passes.begin()
         if round == WARM_UP + self._models:
             wall, cpu = ((end - begin) / self._models for begin, end in zip(self._begun, now, strict=True))
-            print(json.dumps({"model_s": wall, "cpu_s": cpu}), flush=True)
+            details = self._passes.each(self._models) if self._passes else {}
+            print(json.dumps({"model_s": wall, "cpu_s": cpu, **details}), flush=True)
 
 
 # --- our side ------------------------------------------------------------------------------------------------------
@@ -61,6 +70,7 @@ class Silence:
 def ours(given: argparse.Namespace) -> None:
     """One of the two nodes; node 1 prints the seconds per model."""
     import torch
+    from exchange_passes import watched
 
     from gossipnet.codec import make_codec
     from gossipnet.events import Merge, Merged, Save, Saved, Train, Trained
@@ -74,13 +84,14 @@ def ours(given: argparse.Namespace) -> None:
     own, rounds = given.side, WARM_UP + given.models
     spec, codec = ModelSpec((Entry("w", (given.numel,), 0, given.numel, False),)), make_codec(given.codec)
     vector = torch.randn(given.numel)
+    passes = watched() if given.profile else None
     row = Row(targets=(1,)) if own == 0 else Row(weights=((0, 0.5),))
     config = NodeConfig(rounds, 1, spec.digest, session=time.time_ns(), evaluates=False)
     place = Place(own, given.ends[own], {1 - own: given.ends[1 - own]}, bytes(8), time.monotonic())
     node = Node(Neighborhood(own, (row,)), config)
     driver = Driver(place, node, spec, codec, 524288, given.chunk_bytes, Silence())
     driver.start()
-    clock = Clock(given)
+    clock = Clock(given, passes)
     while (action := driver.actions.get()) is not None:
         match action:
             case Train():
@@ -142,23 +153,13 @@ def loop(given: argparse.Namespace) -> None:
 # --- pairs ---------------------------------------------------------------------------------------------------------
 
 
-def run(given: argparse.Namespace, kind: str, scheme: str) -> dict[str, float]:
-    """One run of two processes: seconds per model as the receiver saw it, and processor time of both."""
+def run(given: argparse.Namespace, kind: str, scheme: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """One run of two processes: what receiver and sender printed."""
     with tempfile.TemporaryDirectory() as folder:
         ends = [f"ipc://{folder}/{i}" if scheme == "ipc" else f"tcp://127.0.0.1:{free_port()}" for i in range(2)]
-        words = [
-            sys.executable,
-            *os.environ.get("TRACE", "").split(),
-            __file__,
-            "--role",
-            kind,
-            "--ends",
-            *ends,
-            "--numel",
-            str(given.numel),
-        ]
+        words = [sys.executable, __file__, "--role", kind, "--ends", *ends, "--numel", str(given.numel)]
         words += ["--models", str(given.models), "--codec", given.codec, "--chunk-bytes", str(given.chunk_bytes)]
-        words += ["--hwm", str(given.hwm)]
+        words += ["--hwm", str(given.hwm), *["--profile"] * given.profile]
         sides = [subprocess.Popen([*words, "--side", str(i)], stdout=subprocess.PIPE, text=True) for i in (1, 0)]
         try:
             outputs = [side.communicate(timeout=600)[0] for side in sides]
@@ -168,7 +169,26 @@ def run(given: argparse.Namespace, kind: str, scheme: str) -> dict[str, float]:
     if any(side.returncode for side in sides):
         raise RuntimeError(f"{kind} over {scheme} failed")
     receiver, sender = map(json.loads, outputs)
+    return receiver, sender
+
+
+def timed(given: argparse.Namespace, kind: str, scheme: str) -> dict[str, float]:
+    """Seconds per model as the receiver saw it, and processor time of both."""
+    receiver, sender = run(given, kind, scheme)
     return {"model_s": receiver["model_s"], "sender_cpu_s": sender["cpu_s"], "receiver_cpu_s": receiver["cpu_s"]}
+
+
+def profile(given: argparse.Namespace, scheme: str) -> dict[str, Any]:
+    """Milliseconds of processor time per model, by thread and by pass, on both of our sides."""
+    sides = dict(zip(("receiver", "sender"), run(given, "ours", scheme), strict=True))
+    return {name: {part: ms(value) for part, value in side.items()} for name, side in sides.items()}
+
+
+def ms(value: Any) -> Any:
+    """Seconds, by themselves or with the number of calls, in milliseconds."""
+    if isinstance(value, dict):
+        return {name: ms(part) for name, part in value.items()}
+    return [ms(value[0]), value[1]] if isinstance(value, list) else round(1e3 * value, 2)
 
 
 def free_port() -> int:
@@ -180,7 +200,7 @@ def free_port() -> int:
 
 def compare(given: argparse.Namespace, scheme: str) -> dict[str, Any]:
     """Medians over pairs. `cpu_ratio` is that of processor time, which depends less on what else the machine does."""
-    pairs = [(run(given, "ours", scheme), run(given, "loop", scheme)) for _ in range(given.pairs)]
+    pairs = [(timed(given, "ours", scheme), timed(given, "loop", scheme)) for _ in range(given.pairs)]
 
     def cpu(side: dict[str, float]) -> float:
         return side["sender_cpu_s"] + side["receiver_cpu_s"]
@@ -207,6 +227,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--codec", default="float32")
     parser.add_argument("--chunk-bytes", type=int, default=FRAME)
     parser.add_argument("--hwm", type=int, default=16, help="of the loop, messages")
+    parser.add_argument("--profile", action="store_true", help="of our side, by thread and by pass; no comparison")
     for hidden in ("--role", "--side"):
         parser.add_argument(hidden, type=int if hidden == "--side" else str, help=argparse.SUPPRESS)
     parser.add_argument("--ends", nargs=2, help=argparse.SUPPRESS)
@@ -215,12 +236,9 @@ def main(words: list[str] | None = None) -> None:
     if given.role:
         {"ours": ours, "loop": loop}[given.role](given)
         return
-    found: dict[str, Any] = {scheme: compare(given, scheme) for scheme in given.links}
-    print(
-        json.dumps(
-            {"model_bytes": 4 * given.numel, "target": "ratio >= 0.8", "load": os.getloadavg()[0], **found}, indent=2
-        )
-    )
+    found = {scheme: (profile if given.profile else compare)(given, scheme) for scheme in given.links}
+    head = {"model_bytes": 4 * given.numel, "target": "ratio >= 0.8", "load": os.getloadavg()[0]}
+    print(json.dumps(head | found, indent=2))
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def pack(vector: Tensor, codec: Codec, arena: Arena = FRESH) -> Parcel:
     checksums = []
     for place in _parts(data.nbytes, BLOCK):
         if plain is not None:
-            np.copyto(np.frombuffer(data[place], np.uint8), plain[place])
+            _copy_in(plain[place], data[place])
         elif codec.element_bytes:
             codec.encode(vector[_numbers(place, codec)], data[place])
         checksums.append(checksum(data[place], place.start))
@@ -67,6 +67,10 @@ def pack_in_place(vector: Tensor, codec: Codec, arena: Arena = FRESH) -> Parcel:
 
 def _parcel(codec: Codec, data: memoryview, checksums: list[bytes]) -> Parcel:
     return Parcel(Payload(codec.name, data.nbytes, checksum(b"".join(checksums))), data, tuple(checksums))
+
+
+def _copy_in(block: NDArray[np.uint8], to: memoryview) -> None:
+    np.copyto(np.frombuffer(to, np.uint8), block)
 
 
 def _memory(vector: Tensor) -> NDArray[np.uint8] | None:
