@@ -7,7 +7,7 @@ SEEDS ?= 0-5000
 
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: install demo pictures test test-slow dst fuzz lint format bench clean
+.PHONY: install demo pictures test test-slow test-gpu dst fuzz lint format bench clean
 
 install: $(INSTALLED)
 
@@ -36,6 +36,9 @@ test: $(INSTALLED)
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow --timeout 900
+
+test-gpu: $(INSTALLED)
+	$(BIN)/python -m pytest -m gpu --timeout 900
 
 fuzz: $(INSTALLED)
 	$(BIN)/python -m pytest tests/test_wire.py tests/test_node.py tests/test_transfer.py --hypothesis-profile fuzz --timeout 3600

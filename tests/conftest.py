@@ -10,5 +10,15 @@ settings.register_profile("fuzz", deadline=None, max_examples=5000, suppress_hea
 settings.load_profile("default")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in tests/gpu needs a GPU, and nothing else does."""
+    there = torch.cuda.is_available()
+    for item in items:
+        if item.path.parent.name == "gpu":
+            item.add_marker(pytest.mark.gpu)
+            if not there:
+                item.add_marker(pytest.mark.skip(reason="torch sees no CUDA device"))
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rewrite", action="store_true", help="write the answers of tests/transcripts anew")

@@ -65,9 +65,12 @@ def choose(
     device = pick_device(experiment.device)
     name, why = experiment.train, "as asked for"
     if "," in experiment.device and name != "loop":
-        if name != "auto":
+        if name == "auto":
+            return "loop", "on several devices"
+        if name != "stacked":
             raise BadInput(f"training.train: {name} trains on one device, got {experiment.device!r}: use loop, or one")
-        return "loop", "on several devices"
+        note(f"stacked trains on one device, the first of {experiment.device}: {device}", warning=True)
+        experiment = experiment.replace(device=str(device))
     if name == "probe":
         from gossipnet.sim.probe import probe
 

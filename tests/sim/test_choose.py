@@ -93,5 +93,14 @@ def test_a_probe_measures_and_says_what(tmp_path):
 
 def test_several_devices_take_turns_one_node_after_the_other(tmp_path):
     assert notes(tmp_path / "run", device="cpu,cpu", nodes=2)[0] == "loop"
-    with pytest.raises(BadInput, match="stacked trains on one device"):
-        notes(tmp_path / "stacked", device="cpu,cpu", train="stacked")
+    with pytest.raises(BadInput, match="workers trains on one device"):
+        notes(tmp_path / "workers", device="cpu,cpu", train="workers")
+
+
+def test_stacked_trains_on_the_first_of_several_devices_and_says_so(tmp_path):
+    name, told = notes(tmp_path / "run", device="cpu,cpu", train="stacked")
+    assert name == "stacked"
+    assert told == [
+        "warning: stacked trains on one device, the first of cpu,cpu: cpu",
+        "training: stacked, as asked for",
+    ]
