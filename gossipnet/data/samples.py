@@ -77,7 +77,11 @@ class _Arrays:
 
     def batch(self, indices: NDArray[Any]) -> tuple[Tensor, Tensor]:
         wanted = self.targets[indices].astype(self._exact)
-        return self.prepare(torch.from_numpy(self.inputs[indices])), torch.from_numpy(wanted)
+        chosen = self.inputs[indices]
+        # Rows in plain order: `images[:, None]` has strides that torch takes for channels_last, where the gradient of
+        # a 1x1 convolution of stride 2 with few channels writes past its memory (torch 2.13 on a CPU).
+        inputs = torch.from_numpy(chosen.reshape(-1)).view(chosen.shape)
+        return self.prepare(inputs), torch.from_numpy(wanted)
 
     @property
     def exact_targets(self) -> NDArray[Any]:

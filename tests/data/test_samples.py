@@ -183,3 +183,13 @@ def test_groups_are_those_given_or_those_of_the_dataset() -> None:
     assert Samples(dataset).groups.tolist() == [1, 2, 1]
     with pytest.raises(BadInput, match=r"got groups of shape \(2,\), expected one for each of 3 samples"):
         Samples(x, y, groups=["a", "b"])
+
+
+@pytest.mark.parametrize("order", ["added channel", "channels last"])
+def test_a_batch_has_the_strides_of_a_new_tensor(order):
+    """Others would choose other kernels, one of which corrupts memory."""
+    images = np.arange(6 * 4 * 4, dtype=np.uint8).reshape(6, 4, 4)
+    images = images[:, None] if order == "added channel" else np.stack([images] * 3, axis=-1).transpose(0, 3, 1, 2)
+    inputs, _ = Samples(images, np.zeros(6, dtype=np.int64)).batch(np.array([4, 1]))
+    assert inputs.stride() == torch.empty(inputs.shape).stride()
+    assert torch.equal(inputs, torch.tensor(images[[4, 1]]) / 255)

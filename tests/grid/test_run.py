@@ -56,6 +56,15 @@ def test_the_same_run_in_two_parts_runs_once(tmp_path, view, monkeypatch):
     assert len(cells) == 15
 
 
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C as in a terminal: a background job of a shell starts with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_ends_the_workers_and_keeps_what_is_over(desk, tmp_path, view):
     cells = grid(desk, "tasks = ['POINTS']\nseeds = [0, 1]\nrounds = [1, 1000000]\nbaselines = false")
     cells.sort(key=lambda cell: cell.experiment.rounds)

@@ -19,6 +19,7 @@ import gossipnet
 from gossipnet import BadInput, LocalError, RunFailed
 from gossipnet.errors import Diverged
 from gossipnet.live.meeting import Card
+from gossipnet.merge import merge_rules
 from gossipnet.training import staging
 from gossipnet.wire import Ask, Message
 
@@ -305,7 +306,8 @@ def test_an_exception_of_a_callback_is_the_user_s(joined):
     step_until(a, b, condition=lambda: a.status().merges > merges, what="merges, as if nothing had been")
 
 
-def test_an_exception_of_a_merge_rule_changes_nothing_and_stops_nobody(joined):
+def test_an_exception_of_a_merge_rule_changes_nothing_and_stops_nobody(joined, monkeypatch):
+    monkeypatch.setattr(merge_rules, "_factories", dict(merge_rules._factories))
     calls = []
 
     @gossipnet.merge_rule("test-join-broken")

@@ -32,8 +32,9 @@ def counting():
 
 def test_the_built_in_rules_are_registered_and_described():
     described = merge_rules.describe()
-    assert {"average", "variance-corrected", "sign-aligned"} <= set(described)
-    assert all(described.values())
+    ours = [name for name in described if merge_rules.is_installed(name)]  # other tests register theirs
+    assert {"average", "variance-corrected", "sign-aligned"} <= set(ours)
+    assert all(described[name] for name in ours)
 
 
 def test_a_rule_knows_its_text_and_its_blocks():

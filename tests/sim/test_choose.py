@@ -11,7 +11,13 @@ from gossipnet.sim import memory
 from gossipnet.sim.choose import rule
 
 SMALL = Experiment(task=BLOBS, model="logistic", nodes=3, rounds=1, local_steps=1, batch_size=4)
-models.register("dropout-to-choose")(lambda inputs, outputs: dropout_model())
+
+
+@pytest.fixture(autouse=True)
+def dropout_to_choose(monkeypatch):
+    """A model that cannot be stacked; gone after the test."""
+    monkeypatch.setattr(models, "_factories", dict(models._factories))
+    models.register("dropout-to-choose")(lambda inputs, outputs: dropout_model())
 
 
 class Watching:
