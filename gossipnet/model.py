@@ -242,13 +242,29 @@ def _refuse_overlap(named: Iterable[tuple[str, Tensor]]) -> None:
         if tensor.numel():
             by_storage.setdefault(tensor.untyped_storage().data_ptr(), []).append((name, tensor))
     for sharing in by_storage.values():
-        if len(sharing) > 1:
-            _refuse_overlap_in(sharing)
+        for entangled in _entangled(sharing):
+            _refuse_overlap_in(entangled)
+
+
+def _entangled(storage: list[tuple[str, Tensor]]) -> Iterator[list[tuple[str, Tensor]]]:
+    """Those tensors of one storage that lie between each other's first and last number."""
+    together: list[tuple[str, Tensor]] = []
+    end = 0
+    for named in sorted(storage, key=lambda named: _extent(named[1])):
+        first, last = _extent(named[1])
+        if together and first >= end:
+            if len(together) > 1:
+                yield together
+            together = []
+        together.append(named)
+        end = max(end, last + 1)
+    if len(together) > 1:
+        yield together
 
 
 def _refuse_overlap_in(storage: list[tuple[str, Tensor]]) -> None:
-    first = min(t.storage_offset() for _, t in storage)
-    last = max(t.storage_offset() + sum((n - 1) * s for n, s in _dims(t)) for _, t in storage)
+    first = min(_extent(t)[0] for _, t in storage)
+    last = max(_extent(t)[1] for _, t in storage)
     taken = torch.zeros(last - first + 1, dtype=torch.bool)
     for name, tensor in storage:
         part = taken.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset() - first)
@@ -258,6 +274,12 @@ def _refuse_overlap_in(storage: list[tuple[str, Tensor]]) -> None:
                 "assign the whole Parameter to tie weights, and transpose in forward()"
             )
         part.fill_(True)
+
+
+def _extent(tensor: Tensor) -> tuple[int, int]:
+    """Where its first and its last number lie in its storage."""
+    first = int(tensor.storage_offset())
+    return first, first + sum((n - 1) * s for n, s in _dims(tensor))
 
 
 def _dims(tensor: Tensor) -> list[tuple[int, int]]:

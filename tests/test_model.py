@@ -634,3 +634,34 @@ def test_a_part_that_overlaps_with_the_rest_is_refused() -> None:
 
 def test_sharing_everything_is_the_same_as_sharing_no_part() -> None:
     assert ModelSpec.of(backbone_and_head(), lambda name: True) == ModelSpec.of(backbone_and_head())
+
+
+def parts_of(whole: Tensor, *parts: Tensor) -> nn.Module:
+    """A module whose parameters are views of one piece of memory."""
+    module = nn.Module()
+    for number, part in enumerate(parts):
+        module.register_parameter(f"part{number}", nn.Parameter(part))
+    return module
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
+def test_parts_side_by_side_take_no_map_of_the_whole(order: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    def no(*_: object, **__: object) -> Tensor:
+        raise AssertionError("a map as large as the model")
+
+    whole = torch.arange(30.0)
+    module = parts_of(whole, *(whole[10 * i : 10 * (i + 1)] for i in order))
+    monkeypatch.setattr("gossipnet.model.torch.zeros", no)
+    assert bind(module).tolist() == [10.0 * i + j for i in order for j in range(10)]
+
+
+def test_parts_between_each_other_that_do_not_overlap_are_taken() -> None:
+    whole = torch.arange(12.0).view(3, 4)
+    module = parts_of(whole, whole[:, :2], whole[:, 2:])
+    assert bind(module).tolist() == [0, 1, 4, 5, 8, 9, 2, 3, 6, 7, 10, 11]
+
+
+def test_a_part_that_overlaps_with_the_last_but_one_is_refused() -> None:
+    whole = torch.arange(30.0)
+    with pytest.raises(BadInput, match="another view"):
+        bind(parts_of(whole, whole[:20], whole[3:5], whole[19:]))
