@@ -44,8 +44,11 @@ class Times:
     virtual_s: float | None = None
 
 
+_BLOCK = 1 << 20  # numbers; no third vector is made
+
+
 class Spread:
-    """sqrt(mean_i |x_i - mean|^2) of vectors that come one at a time, in memory for two of them.
+    """sqrt(mean_i |x_i - mean|^2) of vectors that come one at a time, in memory for two of them as float64.
 
     Sums are taken of differences to the first vector: near consensus the plain sums of squares would cancel.
     """
@@ -61,9 +64,11 @@ class Spread:
         if self._first is None or self._sum is None:
             self._first = vector.astype(np.float64)
             self._sum = np.zeros_like(self._first)
-        difference = vector - self._first
-        self._sum += difference
-        self._squares += float(difference @ difference)
+        for start in range(0, len(vector), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            difference = vector[block] - self._first[block]
+            self._sum[block] += difference
+            self._squares += float(difference @ difference)
         self.n += 1
 
     def distance(self) -> float:
@@ -76,7 +81,9 @@ class Spread:
         """The mean vector, (d,) float64."""
         assert self._first is not None
         assert self._sum is not None
-        return self._first + self._sum / self.n
+        mean = self._sum / self.n
+        mean += self._first
+        return mean
 
 
 @dataclass(frozen=True)

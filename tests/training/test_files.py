@@ -8,7 +8,7 @@ from torch import nn
 
 from gossipnet.model import bind
 from gossipnet.run_folder import read_model
-from gossipnet.training.files import load_vector, save_model
+from gossipnet.training.files import load_vector, save_model, save_state
 
 
 class Tied(nn.Module):
@@ -50,3 +50,34 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="no space"):
         save_model(plain_model(), file)
     assert file.read_bytes() == before
+
+
+def test_the_file_is_what_the_library_would_have_written(tmp_path):
+    kinds = [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16]
+    kinds += [torch.int8, torch.uint8, torch.bool, torch.complex64]
+    state = {f"{kind}": torch.arange(6).to(kind).view(2, 3).t() for kind in kinds}
+    state |= {"number": torch.tensor(5.0), "empty": torch.empty(0, 3), "\u00fc": torch.ones(1).requires_grad_()}
+    save_state(state, tmp_path / "ours.safetensors")
+    found = load_file(tmp_path / "ours.safetensors")
+    assert found.keys() == state.keys()
+    for name, tensor in state.items():
+        assert (found[name].dtype, found[name].shape) == (tensor.dtype, tensor.shape)
+        assert torch.equal(found[name], tensor)
+
+
+def test_saving_takes_no_second_copy(tmp_path, monkeypatch):
+    """Each tensor leaves from where it lies."""
+    tensor, written = torch.ones(1000), []
+
+    class File:
+        __enter__ = lambda self: self  # noqa: E731
+        __exit__ = lambda *_: None  # noqa: E731
+
+        def write(self, data):
+            written.append(data)
+
+    monkeypatch.setattr("gossipnet.training.files.Path.open", lambda *_: File())
+    monkeypatch.setattr("gossipnet.training.files.os.replace", lambda *_: None)
+    save_state({"w": tensor}, tmp_path / "model.safetensors")
+    tensor.zero_()
+    assert not any(written[1])
