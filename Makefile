@@ -7,7 +7,7 @@ SEEDS ?= 0-5000
 
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: install demo pictures test test-slow test-gpu dst fuzz lint format bench clean
+.PHONY: install demo pictures test test-slow test-examples test-gpu dst fuzz lint format bench clean
 
 install: $(INSTALLED)
 
@@ -33,6 +33,10 @@ pictures: demo
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -m "not slow"
+
+# The programs of docs/examples; each runs some processes for seconds.
+test-examples: $(INSTALLED)
+	$(BIN)/python -m pytest -m slow tests/test_examples.py
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow --timeout 900
