@@ -13,7 +13,7 @@ install: $(INSTALLED)
 
 $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[demo,test,lint]'
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[demo,test,lint]'
 	@touch $@
 
 # Eight processes learn handwritten digits from their own random weights: plain averaging stalls, correcting the
