@@ -9,6 +9,7 @@ import threading
 import warnings
 import weakref
 
+import numpy as np
 import pytest
 import torch
 from live_swarm import free_ports, until
@@ -20,7 +21,7 @@ from gossipnet import BadInput, LocalError, RunFailed
 from gossipnet.errors import Diverged
 from gossipnet.live.meeting import Card
 from gossipnet.merge import merge_rules
-from gossipnet.training import staging
+from gossipnet.training import merging, staging
 from gossipnet.wire import Ask, Message
 
 
@@ -463,12 +464,18 @@ def test_beside_an_event_loop(joined):
         asyncio.run(asyncio.wait_for(both(), 30))
 
 
-def test_snapshots_that_leave_the_device_late_are_the_same(joined, monkeypatch):
-    monkeypatch.setattr(staging, "lanes_of", lambda device: LateLanes())
-    a, b = joined(0, net(0), quorum="all"), joined(1, net(1), quorum=0)
+@pytest.mark.parametrize("width", [3, 100_000], ids=["pushed", "in chunks"])
+def test_a_device_whose_copies_are_late_comes_to_the_same(joined, monkeypatch, width):
+    """As on a GPU: snapshots leave it, and models come in, beside what is computed."""
+    lanes, asked = LateLanes(), []
+    for part in (staging, merging):
+        monkeypatch.setattr(part, "lanes_of", lambda device: lanes)
+    monkeypatch.setattr(staging, "pinned", lambda size: asked.append(size) or np.full(size, 255, np.uint8))
+    a, b = joined(0, net(0, width), quorum="all"), joined(1, net(1, width), quorum=0)
     up(a, b)
     mean = (a.vector + b.vector) / 2
     b.step()
     a.step()
-    step_until(b, condition=lambda: b.status().merges, what="a merge")
     assert torch.allclose(a.vector, mean, atol=1e-6)
+    assert len(lanes.copies) >= 2 + 2  # two snapshots, and a block of two models
+    assert bool(asked) is (width > 3)
