@@ -16,6 +16,7 @@ pass over the bytes and each thing that is done per chunk. The timers themselves
 """
 
 import argparse
+import gc
 import json
 import os
 import socket
@@ -81,6 +82,7 @@ def ours(given: argparse.Namespace) -> None:
     from gossipnet.transfer import pack
 
     torch.set_num_threads(1)
+    gc.freeze()  # as in the processes of a swarm: collections do not walk through all of torch
     own, rounds = given.side, WARM_UP + given.models
     spec, codec = ModelSpec((Entry("w", (given.numel,), 0, given.numel, False),)), make_codec(given.codec)
     vector = torch.randn(given.numel)
@@ -181,7 +183,7 @@ def timed(given: argparse.Namespace, kind: str, scheme: str) -> dict[str, float]
 def profile(given: argparse.Namespace, scheme: str) -> dict[str, Any]:
     """Milliseconds of processor time per model, by thread and by pass, on both of our sides."""
     sides = dict(zip(("receiver", "sender"), run(given, "ours", scheme), strict=True))
-    return {name: {part: ms(value) for part, value in side.items()} for name, side in sides.items()}
+    return {name: {part.removesuffix("_s") + "_ms": ms(s) for part, s in side.items()} for name, side in sides.items()}
 
 
 def ms(value: Any) -> Any:
