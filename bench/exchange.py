@@ -212,7 +212,9 @@ def compare(given: argparse.Namespace, scheme: str) -> dict[str, Any]:
         "cpu_ratio": round(statistics.median(cpu(loop) / cpu(own) for own, loop in pairs), 3),
         "gossipnet_gb_per_s": gb_per_s(given, [own for own, _ in pairs]),
         "loop_gb_per_s": gb_per_s(given, [loop for _, loop in pairs]),
-        "pairs_ms": [[{k.removesuffix("_s"): round(1e3 * v, 2) for k, v in side.items()} for side in pair] for pair in pairs],
+        "pairs_ms": [
+            [{k.removesuffix("_s"): round(1e3 * v, 2) for k, v in side.items()} for side in pair] for pair in pairs
+        ],
     }
 
 
