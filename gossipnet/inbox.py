@@ -46,8 +46,10 @@ class Inbox:
             return Reason.STALE
         if round >= first + self._depth:
             return Reason.AHEAD
-        merging = any(m.peer == peer and m.snapshot.round == round for m in members)
-        return Reason.DUPLICATE if merging or (peer, round) in self._held else None
+        if (peer, round) in self._held:
+            return Reason.DUPLICATE
+        merging = round == current and any(m.peer == peer and m.snapshot.round == round for m in members)
+        return Reason.DUPLICATE if merging else None
 
     def put(self, peer: int, snapshot: Snapshot) -> None:
         """Hold a model that has no fault."""
@@ -55,7 +57,7 @@ class Inbox:
 
     def has(self, peer: int, round: int) -> bool:
         """There is a model of that peer to merge in that round."""
-        return self._key(peer, round) in self._held
+        return (peer, round if self._in_step else 0) in self._held
 
     def peers(self) -> set[int]:
         """Those of whom there is a model, of any round."""
@@ -79,7 +81,7 @@ class Inbox:
 
     def forget_rounds(self, merged: int) -> None:
         """Nothing of a round that is done will be merged any more."""
-        if self._in_step:
+        if self._in_step and self._held:
             self._held = {key: s for key, s in self._held.items() if key[1] > merged}
 
     def forget_peer(self, peer: int) -> None:

@@ -45,7 +45,7 @@ result. A result event out of turn raises LocalError. Nothing that a peer sends 
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -112,7 +112,7 @@ EXPECTED: Mapping[Phase, type[Any]] = {
     Phase.CLOSING: Evaluated,
     Phase.SAVING: Saved,
 }
-_RESULTS = (Started, Trained, Merged, Evaluated, Saved)
+_RESULTS = frozenset(EXPECTED.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +152,7 @@ class Node:
         self._own: dict[int, Snapshot] = {}
         self._loss = 0.0
         self._members: tuple[Member, ...] = ()
+        self._awaited: int | None = None  # in step: a source that held back this round's merge when we last looked
         self._since = 0.0  # when the local steps of this round began, or the wait after them
         self._wait_s = 0.0
         self._ask_every_s = ASK_AGAIN_S
@@ -181,11 +182,12 @@ class Node:
         self._now = now
         if self.phase is Phase.DONE:
             return []
-        if isinstance(event, _RESULTS) and not isinstance(event, EXPECTED.get(self.phase, ())):
-            raise LocalError(f"{type(event).__name__} while {self.phase.value}: {self._expectation()}")
-        react = _REACTIONS.get(type(event))
+        kind = type(event)
+        react = _REACTIONS.get(kind)
         if react is None:
             raise LocalError(f"{event!r} is no event")
+        if kind in _RESULTS and EXPECTED.get(self.phase) is not kind:
+            raise LocalError(f"{kind.__name__} while {self.phase.value}: {self._expectation()}")
         self._out = []
         react(self, event)
         return self._out
@@ -204,11 +206,11 @@ class Node:
             self._close()
             return
         if self._keep(event.snapshot):
-            for peer in self._row().targets:
-                self._offer(peer, self.round)
+            self._offer(self._row().targets, self.round)
         else:
             self._offer_again()
         self.phase = Phase.WAITING
+        self._awaited = None
         took_s, self._since = self._now - self._since, self._now
         self._ask_every_s = ASK_AGAIN_S
         if self._learns:
@@ -232,9 +234,8 @@ class Node:
         """All that we keep is being fetched: who has not asked for the newest may not have heard of it, and if it
         does, an older one comes free."""
         newest = max(self._own)
-        for peer in self.neighborhood.at(newest).targets:
-            if self.peers[peer].pulled[0] < newest:
-                self._offer(peer, newest)
+        targets = self.neighborhood.at(newest).targets
+        self._offer([t for t in targets if self.peers[t].pulled[0] < newest], newest)
 
     def _merged(self, event: Merged) -> None:
         self.age = max([self.age, *(m.snapshot.age for m in self._members)])
@@ -278,13 +279,17 @@ class Node:
         self._set_deadline()
 
     def _following_round(self) -> int:
-        following = self.merged + 1
+        following, nearest = self.merged + 1, math.inf
         if not self.in_step:
             return following
-        ahead = [p.round for p in map(self.peers.__getitem__, self._sources()) if p.up and p.reachable(self.round)]
         # A source may be `depth` rounds past our last Ack by right. And the nearest counts, not the furthest: one
         # neighbor that lies about its round moves nobody.
-        return min(ahead) if ahead and min(ahead) > self.merged + self.config.depth else following
+        for peer in map(self.peers.__getitem__, self.neighborhood.sources):
+            if peer.up and peer.reachable(self.round):
+                if peer.round <= self.merged + self.config.depth:
+                    return following
+                nearest = min(nearest, peer.round)
+        return following if nearest == math.inf else int(nearest)
 
     def _train_if_room(self) -> None:
         """Start the round once no target would have to refuse its model; only in step is there such a bound."""
@@ -299,10 +304,12 @@ class Node:
         if not self.in_step:
             return []
         oldest = self.round - self.config.depth
-        owed = set(self._row().targets)
-        if oldest >= 1:
-            owed.update(self.neighborhood.at(oldest).targets)
-        return [t for t in sorted(owed) if self._keeps_step(t) and self.peers[t].merged < oldest]
+        if oldest < 1:
+            return []  # nobody has merged less than nothing
+        owed, before = self._row().targets, self.neighborhood.at(oldest).targets
+        if before is not owed:
+            owed = tuple(sorted({*owed, *before}))
+        return [t for t in owed if self.peers[t].merged < oldest and self._keeps_step(t)]
 
     def _merge_if_ready(self) -> None:
         if self.phase is not Phase.WAITING or not self._enough():
@@ -318,13 +325,27 @@ class Node:
 
     def _missing(self) -> list[int]:
         """The sources of this round that we wait for."""
-        absent = [p for p, _ in self._row().weights if not self._inbox.has(p, self.round)]
-        return [p for p in absent if self._keeps_step(p) or (not self.in_step and self.peers[p].reachable(self.round))]
+        return [p for p, _ in self._row().weights if self._is_missing(p)]
+
+    def _is_missing(self, source: int) -> bool:
+        if self._inbox.has(source, self.round):
+            return False
+        peer = self.peers[source]
+        return peer.keeps_step(self.round) if self.in_step else peer.reachable(self.round)
+
+    def _held_back(self) -> bool:
+        """In step, there is a source that we wait for. Whoever held us back before mostly still does: the others are
+        looked at only if it does not, the last first, so that a round costs about one look at each source."""
+        if self._awaited is None or not self._is_missing(self._awaited):
+            self._awaited = next((p for p, _ in reversed(self._row().weights) if self._is_missing(p)), None)
+        return self._awaited is not None
 
     def _enough(self) -> bool:
+        if self.in_step:
+            return not self._held_back()
         missing = self._missing()
-        if self.in_step or not missing:
-            return not missing
+        if not missing:
+            return True
         quorum = self.config.quorum or 0
         arrived = sum(self._inbox.has(p, self.round) for p, _ in self._row().weights)
         return arrived >= quorum or self._patience_over(missing)
@@ -375,16 +396,15 @@ class Node:
         if not self.in_step and self._evaluation_due():
             numbers["lag"] = {str(peer): lag for peer, lag in lags.items()}
             if self._learns:
-                numbers["patience_s"] = {str(peer): self.patience.of(peer) for peer in self._sources()}
+                numbers["patience_s"] = {str(peer): self.patience.of(peer) for peer in self.neighborhood.sources}
         return numbers
 
     def _acknowledge(self) -> None:
         """Tell the sources that will not hear it from our next offer."""
-        offered = self.neighborhood.at(self.merged + 1).targets
         if self.in_step:
-            for peer in self._sources():
-                if peer not in offered:
-                    self._send(peer, Ack(self.merged))
+            offered = self.neighborhood.at(self.merged + 1).targets
+            for peer in sorted(set(self.neighborhood.sources).difference(offered)):
+                self._send(peer, Ack(self.merged))
 
     # --- the end -----------------------------------------------------------------------------------------------
 
@@ -509,7 +529,7 @@ class Node:
             self._admit(message.sender, peer, offer, snapshot)
         else:
             self._fetch(peer, message)
-        if snapshot is not None and message == peer.fetching:
+        if peer.fetching is not None and snapshot is not None and message == peer.fetching:
             self._fetch_next(peer)
 
     def _admit(self, sender: int, peer: Peer, offer: Offer, snapshot: Snapshot) -> None:
@@ -548,12 +568,12 @@ class Node:
         newest = max(self._own, default=0)
         if newest in self._own and sender in self.neighborhood.at(newest).targets:
             peer.pulled = (newest, self._now)
-            self._offer(sender, newest)
+            self._offer([sender], newest)
 
     def _fault(self, sender: int, peer: Peer, offer: Offer) -> Reason | None:
         if offer.digest != self.config.digest or peer.foreign:
             return Reason.SPEC
-        if all(sender != p for p, _ in self.neighborhood.at(max(1, offer.round)).weights):
+        if sender not in self.neighborhood.at(max(1, offer.round)).sources:
             return Reason.UNEXPECTED
         return self._inbox.fault(sender, offer.round, peer.newest, self.round, self.merged, self._members)
 
@@ -575,7 +595,7 @@ class Node:
             return
         offered, at = self.peers[sender].offered
         if offered != round or self._now - at >= ASK_AGAIN_S / 2:  # else it is on its way: the Ask crossed it
-            self._offer(sender, round)
+            self._offer([sender], round)
 
     def _refuse(self, reason: Reason, sender: int | None) -> None:
         self.refused[reason] += 1
@@ -597,7 +617,7 @@ class Node:
         kept = [r for r in sorted(self._own) if r >= needed] if self.in_step else sorted(self._own)[-1:]
         for round in kept:  # those that it only listens to may have trained two before it came
             if event.peer in self.neighborhood.at(round).targets:
-                self._offer(event.peer, round)
+                self._offer([event.peer], round)
         self._give_up_on_foreign(event.peer, peer)
         self._progress()
 
@@ -639,6 +659,8 @@ class Node:
 
     def _progress(self) -> None:
         """Something changed that we may have waited for."""
+        if self.deadline is not None and self._still_silent():
+            return  # most models are not the last one missing: nothing below would come of them
         self._merge_if_ready()
         self._train_if_room()
         self._leave_if_done()
@@ -646,7 +668,7 @@ class Node:
 
     def _set_deadline(self) -> None:
         """Ask again in a while, if there is somebody to ask; with a quorum, no longer than our patience lasts."""
-        if not self._laggards():
+        if not self._still_silent() and not self._laggards():
             self.deadline = None
             return
         if self.phase is Phase.WAITING and not self.in_step:
@@ -656,27 +678,33 @@ class Node:
 
     def _laggards(self) -> list[int]:
         """Whom the present phase waits for."""
-        wait: Callable[[], list[int]] | None = {
-            Phase.WAITING: self._silent,
-            Phase.HOLDING: self._full_targets,
-            Phase.LEAVING: self._needing_us,
-        }.get(self.phase)
-        return wait() if wait else []
+        if self.phase is Phase.WAITING:
+            return self._silent()
+        if self.phase is Phase.HOLDING:
+            return self._full_targets()
+        return self._needing_us() if self.phase is Phase.LEAVING else []
 
     def _silent(self) -> list[int]:
         """The missing whose model is not on its way."""
-        if not self.in_step:
-            return self._missing()
-        fetched = {p for p, peer in self.peers.items() if peer.fetching and _round_of(peer.fetching) == self.round}
-        return [p for p in self._missing() if p not in fetched]
+        missing = self._missing()
+        return [p for p in missing if not self._fetches_from(p)] if self.in_step else missing
+
+    def _still_silent(self) -> bool:
+        """In step, the source that held us back when we last looked does so still, and its model is not on its way."""
+        source = self._awaited
+        if source is None or self.phase is not Phase.WAITING:
+            return False
+        return self._is_missing(source) and not self._fetches_from(source)
+
+    def _fetches_from(self, source: int) -> bool:
+        """The model of this round is on its way from there."""
+        fetching = self.peers[source].fetching
+        return fetching is not None and _round_of(fetching) == self.round
 
     # --- small things ------------------------------------------------------------------------------------------
 
     def _row(self) -> Row:
         return self.neighborhood.at(max(1, self.round))
-
-    def _sources(self) -> list[int]:
-        return sorted({p for row in self.neighborhood.rows for p, _ in row.weights})
 
     def _keeps_step(self, number: int) -> bool:
         """In step, we wait for this peer in this round."""
@@ -695,10 +723,12 @@ class Node:
         done = self.phase in (Phase.CLOSING, Phase.SAVING, Phase.LEAVING)
         self._send(peer, Hello(self.merged + 1 if done else max(1, self.round), self.config.digest))
 
-    def _offer(self, peer: int, round: int) -> None:
+    def _offer(self, peers: Iterable[int], round: int) -> None:
         own = self._own[round]
-        self.peers[peer].offered = (round, self._now)
-        self._send(peer, Offer(own.round, own.age, own.samples, own.digest), own)
+        offer, offered = Offer(own.round, own.age, own.samples, own.digest), (round, self._now)
+        for peer in peers:
+            self.peers[peer].offered = offered
+            self._send(peer, offer, own)
 
     def _send(self, peer: int, body: Body, snapshot: Snapshot | None = None) -> None:
         if self.peers[peer].up:

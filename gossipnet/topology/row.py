@@ -22,6 +22,11 @@ class Row:
     weights: tuple[tuple[int, float], ...] = ()
     targets: tuple[int, ...] = ()
 
+    @cached_property
+    def sources(self) -> frozenset[int]:
+        """The nodes whose models count."""
+        return frozenset(peer for peer, _ in self.weights)
+
     @property
     def own(self) -> float:
         """W_ii, what the peers leave: in [0, 1]."""
@@ -38,8 +43,12 @@ class Neighborhood:
     @cached_property
     def peers(self) -> tuple[int, ...]:
         """Every node that this one ever hears or sends to, sorted."""
-        heard = {peer for row in self.rows for peer, _ in row.weights}
-        return tuple(sorted(heard.union(*(row.targets for row in self.rows))))
+        return tuple(sorted(set(self.sources).union(*(row.targets for row in self.rows))))
+
+    @cached_property
+    def sources(self) -> tuple[int, ...]:
+        """Every node whose models ever count here, sorted."""
+        return tuple(sorted({peer for row in self.rows for peer, _ in row.weights}))
 
     def at(self, round: int) -> Row:
         """The row of that round; the first round is 1, and after the last row comes the first again."""
