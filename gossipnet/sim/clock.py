@@ -29,7 +29,8 @@ class Clock(Generic[T]):
 
     def push(self, when: float, what: T) -> None:
         """Let `what` happen at `when`, in virtual seconds; at once if that is past."""
-        when = max(when, self.now)
+        if when < self.now:
+            when = self.now
         queue = self._due.get(when)
         if queue is None:
             queue = self._due[when] = deque()
@@ -38,8 +39,8 @@ class Clock(Generic[T]):
 
     def pop(self) -> T:
         """What happens next; time goes on to when it does. Raises IndexError if nothing will."""
-        self.now = self._times[0]
-        queue = self._due[self.now]
+        now = self.now = self._times[0]
+        queue = self._due[now]
         what = queue.popleft()
         if not queue:
             del self._due[heapq.heappop(self._times)]

@@ -99,10 +99,11 @@ class Network:
 
     def line(self, sender: int, receiver: int) -> Line:
         """The line from one node to another."""
-        line = self._lines.get((sender, receiver))
-        if line is None:
+        try:
+            return self._lines[sender, receiver]
+        except KeyError:
             line = self._lines[sender, receiver] = self._make(sender, receiver)
-        return line
+            return line
 
     def _make(self, sender: int, receiver: int) -> Line:
         given = self._topology.link(sender, receiver)

@@ -32,6 +32,21 @@ def header_bytes(message: Message, payload: Payload | None = None) -> int:
     return total + count_bytes(payload.size) if payload else total
 
 
+class Headers:
+    """`header_bytes` of one message after the other: of a body to many receivers it is worked out once."""
+
+    def __init__(self) -> None:
+        self._last: tuple[Any, ...] = (None, 0, 0, None)
+        self._rest = 0  # bytes of the last header without its receiver
+
+    def size(self, message: Message, payload: Payload | None = None) -> int:
+        body, sender, session, before = self._last
+        if message.body is not body or payload is not before or (message.sender, message.session) != (sender, session):
+            self._last = message.body, message.sender, message.session, payload
+            self._rest = header_bytes(message, payload) - count_bytes(message.receiver)
+        return self._rest + count_bytes(message.receiver)
+
+
 @cache
 def _shape(kind: Any, codec: str) -> tuple[int, tuple[str, ...]]:
     """What a header of that kind takes beside its whole numbers, and the names of those in its body."""

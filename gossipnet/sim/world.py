@@ -37,9 +37,10 @@ from gossipnet.sim.churn import Move, check_nodes, churns
 from gossipnet.sim.clock import Clock
 from gossipnet.sim.cuts import parse_cuts
 from gossipnet.sim.engine import Engine, Job, Work
+from gossipnet.sim.garbage import seldom_collected
 from gossipnet.sim.network import Network
 from gossipnet.sim.presets import Conditions
-from gossipnet.sim.sizes import header_bytes
+from gossipnet.sim.sizes import Headers
 from gossipnet.sim.speeds import node_speeds
 from gossipnet.sim.transfers import Arrivals, Parts, Piece
 from gossipnet.streams import generator
@@ -122,6 +123,7 @@ class World:
         self.failed: list[int] = []  # nodes that raised
         self._outlet = outlet
         self._parts = setting.parts
+        self._headers = Headers()
         self._network = network_of(topology, setting)
         speeds = node_speeds(setting.conditions.speed, topology, setting.seed)
         self._step_s = [setting.compute_s / speed for speed in speeds]
@@ -146,10 +148,11 @@ class World:
         """From the first event to the last, or to the last one that is not after `until_s`; then on from there."""
         if not self._begun:
             self._begin_all()
-        while self._clock and self._clock.next_time <= until_s:
-            if self.interrupted and not self._stopped:
-                self._stop()
-            self._next()
+        with seldom_collected():
+            while self._clock and self._clock.next_time <= until_s:
+                if self.interrupted and not self._stopped:
+                    self._stop()
+                self._next()
         if not self._clock:
             self._end_all()
 
@@ -200,7 +203,9 @@ class World:
         if isinstance(due, tuple):
             self._move(i, place, due[1])
         elif life == place.life and place.here:
-            if isinstance(due, Work):
+            if isinstance(due, Received):  # first, for most are
+                self._handle(i, due)
+            elif isinstance(due, Work):
                 self._work(self._jobs_like(i, due))
             else:
                 self._happen(i, place, due)
@@ -236,9 +241,10 @@ class World:
 
     def _handle(self, i: int, event: Event) -> None:
         place = self.places[i]
-        for action in place.node.handle(event, self.now):
+        node = place.node
+        for action in node.handle(event, self._clock.now):
             self._carry_out(i, place, action)
-        deadline = place.node.deadline
+        deadline = node.deadline
         if deadline is not None and (place.wake_at is None or deadline < place.wake_at):
             place.wake_at = deadline
             self._push(deadline, i, Woke())
@@ -289,12 +295,12 @@ class World:
     def _send(self, i: int, place: Place, action: Send) -> None:
         message = action.message
         if not isinstance(message.body, Offer):
-            sent = self._transmit(i, place, message, header_bytes(message), Received(message))
+            sent = self._transmit(i, place, message, self._headers.size(message), Received(message))
         elif self._parts.whole:
-            size = header_bytes(message, self._parts.payload) + self._parts.payload.size
+            size = self._headers.size(message, self._parts.payload) + self._parts.payload.size
             sent = self._transmit(i, place, message, size, Received(message, action.snapshot))
         else:
-            size = header_bytes(message, self._parts.payload)
+            size = self._headers.size(message, self._parts.payload)
             sent = self._transmit(i, place, message, size, Received(self._parts.offered(message)))
         if not sent:
             self._push(self.now, i, SendDropped(message))
@@ -302,7 +308,7 @@ class World:
     def _transmit(self, i: int, place: Place, message: Message, size: int, due: Due) -> bool:
         """Put a message on its line; False if that takes no more."""
         receiver = message.receiver
-        times = self._network.line(i, receiver).send(size, self.now)
+        times = self._network.line(i, receiver).send(size, self._clock.now)
         if times is None:
             return False
         place.bytes_sent += size
@@ -314,7 +320,7 @@ class World:
     def _request(self, i: int, place: Place, requests: list[Message]) -> None:
         """Ask for chunks. Best effort: what gets lost is asked for again."""
         for message in requests:
-            self._transmit(i, place, message, header_bytes(self._parts.on_the_wire(message)), Received(message))
+            self._transmit(i, place, message, self._headers.size(self._parts.on_the_wire(message)), Received(message))
         deadline = place.arrivals.deadline
         if deadline is not None and (place.chase_at is None or deadline < place.chase_at):
             place.chase_at = deadline
@@ -323,7 +329,7 @@ class World:
     def _serve(self, i: int, place: Place, action: Serve) -> None:
         """Send chunks until the line takes no more; the receiver asks again for the rest."""
         for piece, size in self._parts.chunks(action, i, place.node.config.session):
-            if not self._transmit(i, place, piece.message, header_bytes(piece.message) + size, piece):
+            if not self._transmit(i, place, piece.message, self._headers.size(piece.message) + size, piece):
                 return
         if action.pull.first + action.pull.count >= self._parts.n_chunks:
             self._handle(i, Served(action.peer, action.pull.round))
