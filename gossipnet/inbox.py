@@ -41,8 +41,8 @@ class Inbox:
     def _fault_in_step(
         self, peer: int, round: int, current: int, merged: int, members: Iterable[Member]
     ) -> Reason | None:
-        first = max(merged + 1, current)
-        if round <= merged or round < current:
+        first = current if current > merged else merged + 1
+        if round < first:
             return Reason.STALE
         if round >= first + self._depth:
             return Reason.AHEAD
@@ -69,15 +69,15 @@ class Inbox:
         But for those of the last round of all: nothing newer will come from that peer, and what it ended with is what
         it has. Without, a node slower than its neighbors would do the rest of its rounds alone.
         """
-        found = tuple(
-            Member(peer, weight, self._held[self._key(peer, round)])
-            for peer, weight in weights
-            if self.has(peer, round)
-        )
-        for member in found:
-            if self._in_step or member.snapshot.round < self._rounds or round >= self._rounds:
-                del self._held[self._key(member.peer, round)]
-        return found
+        found: list[Member] = []
+        for peer, weight in weights:
+            key = self._key(peer, round)
+            snapshot = self._held.get(key)
+            if snapshot is not None:
+                found.append(Member(peer, weight, snapshot))
+                if self._in_step or snapshot.round < self._rounds or round >= self._rounds:
+                    del self._held[key]
+        return tuple(found)
 
     def forget_rounds(self, merged: int) -> None:
         """Nothing of a round that is done will be merged any more."""

@@ -391,7 +391,7 @@ class Node:
             "merged": len(lags),
             "staleness": sum(lags.values()) / len(lags) if lags else 0.0,
             "wait_s": self._wait_s,
-            "neighbors_up": sum(p.up for p in self.peers.values()),
+            "neighbors_up": sum([p.up for p in self.peers.values()]),
         }
         if not self.in_step and self._evaluation_due():
             numbers["lag"] = {str(peer): lag for peer, lag in lags.items()}
@@ -472,10 +472,10 @@ class Node:
     def _read(self, message: Message, peer: Peer, snapshot: Snapshot | Refusal | None) -> None:
         sender, body = message.sender, message.body
         match body:
+            case Offer():  # first, for most are
+                self._offered(message, peer, body, snapshot)
             case Hello():
                 self._hello(sender, peer, body)
-            case Offer():
-                self._offered(message, peer, body, snapshot)
             case Ask():
                 self._asked(sender, body.round)
             case Pull():
@@ -533,7 +533,8 @@ class Node:
             self._fetch_next(peer)
 
     def _admit(self, sender: int, peer: Peer, offer: Offer, snapshot: Snapshot) -> None:
-        peer.newest = max(peer.newest, offer.round)
+        if offer.round > peer.newest:
+            peer.newest = offer.round
         self._inbox.put(sender, snapshot)
         if self._learns:
             self.patience.came(sender, self._now)
@@ -661,7 +662,8 @@ class Node:
         """Something changed that we may have waited for."""
         if self.deadline is not None and self._still_silent():
             return  # most models are not the last one missing: nothing below would come of them
-        self._merge_if_ready()
+        if self.phase is Phase.WAITING:
+            self._merge_if_ready()
         self._train_if_room()
         self._leave_if_done()
         self._set_deadline()
@@ -704,7 +706,7 @@ class Node:
     # --- small things ------------------------------------------------------------------------------------------
 
     def _row(self) -> Row:
-        return self.neighborhood.at(max(1, self.round))
+        return self.neighborhood.at(self.round or 1)
 
     def _keeps_step(self, number: int) -> bool:
         """In step, we wait for this peer in this round."""
