@@ -31,10 +31,18 @@ def test_the_same_as_one_after_the_other(tmp_path, changes):
     assert distance(SMALL.replace(**changes), "stacked", tmp_path) < 1e-4
 
 
+MODELS = ["lenet5", "cnn:width=4", "resnet18:width=4", "resnet18:width=4,norm=batch", "transformer"]
+AMPLIFIED = pytest.mark.xfail(
+    strict=True, reason="adamw makes full steps of gradients that are zero but for rounding: see docs/scale.md"
+)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("optimizer", ["sgd:momentum=0.9", "adamw"])
 @pytest.mark.parametrize(
-    "model", ["lenet5", "cnn:width=4", "resnet18:width=4", "resnet18:width=4,norm=batch", "transformer"]
+    ("model", "optimizer"),
+    [(model, "sgd:momentum=0.9") for model in MODELS]
+    + [(model, "adamw") for model in MODELS[:2]]
+    + [pytest.param(model, "adamw", marks=AMPLIFIED) for model in MODELS[2:]],
 )
 def test_every_model_that_can_be_stacked(tmp_path, model, optimizer):
     experiment = SMALL.replace(
