@@ -21,13 +21,15 @@ def train(gossip: gossipnet.Gossip, steps: int) -> None:
 
 
 def stay(ends: list[str], over: threading.Event) -> None:
-    """The node that is always there."""
+    """The node that is always there, until the device has gone for good."""
+    seen = ["down"]
 
     def tell(endpoint: str, state: str) -> None:
+        seen.append(state)
         print(f"the device is {state}", flush=True)
 
     with gossipnet.join(torch.nn.Linear(10, 10), listen=ends[0], peers=ends, local_steps=5, on_neighbor=tell) as gossip:
-        while not over.is_set():
+        while not over.is_set() or seen[-1] != "down":
             train(gossip, 5)
 
 
