@@ -26,6 +26,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from gossipnet.machine import available_bytes
+
 CONSTANT_BYTES = 450 << 20
 MEASURING = 10
 LEFT_BYTES = 2 << 30  # available memory below which a run is stopped
@@ -45,11 +47,6 @@ def bound_bytes(given: argparse.Namespace) -> dict[str, int]:
     return {"node": node, "other": other, "all": max(given.nodes * node, other) + 2 * CONSTANT_BYTES}
 
 
-def available_bytes() -> int:
-    lines = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())
-    return next(int(number) for name, number, *_ in lines if name == "MemAvailable:") * 1024
-
-
 def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--parameters", type=int, default=250_000_000)
@@ -59,7 +56,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--merge", nargs="+", default=["average", "variance-corrected"])
     parser.add_argument("--anyway", action="store_true", help="though the bound does not fit into available memory")
     given = parser.parse_args(words)
-    bound, available = bound_bytes(given), available_bytes()
+    bound, available = bound_bytes(given), available_bytes() or 0
     if bound["all"] > available and not given.anyway:
         sys.exit(
             f"{bound['all'] / 1e9:.1f} GB may be needed and {available / 1e9:.1f} GB are available: "
@@ -123,7 +120,7 @@ def watch(process: "subprocess.Popen[bytes]") -> tuple[dict[int, int], int]:
         now = {pid: memory_bytes(pid) for pid in descendants(process.pid)}
         together = max(together, sum(anonymous for anonymous, _ in now.values()))
         most |= {pid: max(peak, most.get(pid, 0)) for pid, (_, peak) in now.items()}
-        if available_bytes() < LEFT_BYTES:
+        if (available_bytes() or 0) < LEFT_BYTES:
             process.terminate()
             process.wait(timeout=120)
             raise SystemExit("stopped: less than 2 GiB of memory are left on this machine")

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gossipnet.machine import available_bytes, processors
+
 GIB = 1 << 30
 ENOUGH_FILES = 1024  # a node holds two sockets per neighbor, the launcher two pipes per node
 ENOUGH_BYTES = 2 * GIB  # a torch process takes a quarter of one before it holds a model
@@ -96,7 +98,7 @@ def _zmq() -> Iterator[Finding]:
 
 
 def _cores() -> Finding:
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = processors()
     return Finding("cores", str(count), "" if count > 1 else "expect slow swarms: every node is a process")
 
 
@@ -110,10 +112,8 @@ def _memory() -> Finding:
 
 def _free_bytes() -> int | None:
     """What processes may still take, with the limit of a container; None where the system does not tell."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration, ValueError):
+    free = available_bytes()
+    if free is None:
         return None
     group = Path("/sys/fs/cgroup")
     try:

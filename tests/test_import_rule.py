@@ -23,7 +23,7 @@ RINGS = {
     "values": "errors registry model streams config settings options toml_file",
     "rules": "arena codec lanes merge topology wire chunk_header transfer events inbox peer patience",
     "node": "node",
-    "edges": "sim live training data checkpoint report run_folder progress doctor",
+    "edges": "sim live training data checkpoint report run_folder progress doctor machine",
     "experiment": "experiment reference __init__",
     "grid": "grid",
     "cli": "cli __main__",

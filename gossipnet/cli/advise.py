@@ -55,7 +55,7 @@ def advise(
     """
     from gossipnet.grid.advise import advise as find_advice
     from gossipnet.grid.bar import Bar
-    from gossipnet.grid.run import cores
+    from gossipnet.machine import processors
 
     if target is not None and not 0 < target < 1:
         raise BadInput(f"--target: got {target:g}, expected an accuracy between 0 and 1, as in --target 0.8")
@@ -63,9 +63,9 @@ def advise(
         raise BadInput(f"--nodes: got {nodes}, expected at least 2: one node exchanges nothing")
     chosen = {k: v for k, v in given.items() if v is not None}
     experiment = Experiment(**{**chosen, **_set(settings, chosen), "nodes": nodes})
-    bar = Bar(sys.stderr, jobs or cores())
+    bar = Bar(sys.stderr, jobs or processors())
     try:
-        found = find_advice(experiment, bar, jobs or cores(), asked, target, seeds)
+        found = find_advice(experiment, bar, jobs or processors(), asked, target, seeds)
     except RunInterrupted:
         click.echo("interrupted", err=True)
         return 130

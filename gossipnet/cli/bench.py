@@ -72,7 +72,7 @@ def _bench(
     from gossipnet.grid.bar import Bar
     from gossipnet.grid.bench import bench as run_bench
     from gossipnet.grid.bench import load, print_cells, saved
-    from gossipnet.grid.run import cores
+    from gossipnet.machine import processors
 
     name, text = saved(out) if file is None and out is not None else suites.find(str(file))
     grid = load(file, name, text, world)
@@ -80,7 +80,7 @@ def _bench(
         click.echo(print_cells(grid))
         return 0
     live = any(part.world == "live" for part in grid.parts)
-    jobs = jobs or (1 if live else cores())  # a live swarm takes all cores itself
+    jobs = jobs or (1 if live else processors())  # a live swarm takes all cores itself
     bar = Bar(sys.stderr, jobs)
     folder = out or default_folder(f"bench-{name}")
     try:

@@ -257,8 +257,3 @@ def claim_folder(folder: Path, text: str, resume: bool) -> bool:
     except OSError as error:
         raise BadInput(f"{str(folder)!r} cannot be written: {error.strerror or error}; choose another --out") from error
     return changed
-
-
-def cores() -> int:
-    """How many cells run at once unless told: the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

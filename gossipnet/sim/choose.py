@@ -11,12 +11,13 @@ from torch import nn
 from gossipnet.data.models import make_model
 from gossipnet.data.task import Task
 from gossipnet.errors import BadInput
+from gossipnet.machine import processors
 from gossipnet.model import ModelSpec
 from gossipnet.run_folder import CONFIG
 from gossipnet.sim.engine import Engine, Note
 from gossipnet.sim.loop import LoopEngine
 from gossipnet.sim.memory import check_memory
-from gossipnet.sim.workers import WorkersEngine, processors
+from gossipnet.sim.workers import WorkersEngine
 from gossipnet.training.build import init_seed, pick_device, try_own
 from gossipnet.training.randomness import OwnRandomness
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from gossipnet.data.task import Task
 from gossipnet.errors import BadInput
+from gossipnet.machine import available_bytes
 from gossipnet.model import ModelSpec
 from gossipnet.training.evaluation import BATCH
 from gossipnet.training.stacked import StackedTrainer
@@ -79,11 +80,9 @@ def free_bytes(device: torch.device) -> int | None:
 
 
 def _machine_bytes() -> int | None:
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration, ValueError):
-        pass
+    free = available_bytes()
+    if free is not None:
+        return free
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (OSError, ValueError):

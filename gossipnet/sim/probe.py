@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from gossipnet.data.task import Task
-from gossipnet.sim.workers import processors
+from gossipnet.machine import processors
 from gossipnet.training.build import build_trainer
 from gossipnet.training.randomness import seeded_process
 

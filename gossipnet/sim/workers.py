@@ -245,10 +245,3 @@ class Pool:
 
 def _last(text: str) -> str:
     return text.strip().splitlines()[-1]
-
-
-def processors() -> int:
-    """How many this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

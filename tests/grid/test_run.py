@@ -10,7 +10,7 @@ import pytest
 
 from gossipnet.errors import BadInput
 from gossipnet.grid import cells_of, read_grid
-from gossipnet.grid.run import CELLS, GRID, Pool, cell_folder, check_folder, claim_folder, cores, outcomes, run_cells
+from gossipnet.grid.run import CELLS, GRID, Pool, cell_folder, check_folder, claim_folder, outcomes, run_cells
 
 
 def grid(desk, axes):
@@ -129,4 +129,3 @@ def test_other_folders_are_left_alone(tmp_path):
 def test_a_cell_has_a_folder_of_its_own(done):
     cells = cells_of(done.grid)
     assert len({cell_folder(done.folder, c) for c in cells}) == len(cells)
-    assert cores() >= 1

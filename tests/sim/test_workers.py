@@ -14,7 +14,8 @@ import gossipnet
 from gossipnet import BadInput, Experiment
 from gossipnet.data.task import tasks
 from gossipnet.errors import RunFailed, RunInterrupted
-from gossipnet.sim.workers import Pool, processors
+from gossipnet.machine import processors
+from gossipnet.sim.workers import Pool
 from gossipnet.training.build import split
 
 SMALL = Experiment(
