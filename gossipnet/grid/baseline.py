@@ -83,8 +83,8 @@ class Baseline:
         self._measure(0)
         _describe(self.log, self._task, parts)
 
-    def _evaluated(self) -> set[int]:
-        return {0} if self.kind == "centralized" else evaluated_nodes(self.experiment)
+    def _evaluated(self) -> frozenset[int]:
+        return frozenset({0}) if self.kind == "centralized" else evaluated_nodes(self.experiment)
 
     def _places(self, parts: list[Any]) -> list[Place]:
         e = self.experiment

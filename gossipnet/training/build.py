@@ -1,5 +1,6 @@
 """From an experiment to what one node trains with: the same steps, in the same order, in both worlds."""
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
@@ -108,13 +109,17 @@ def node_config(experiment: "Experiment", node: int, trainer: Learner, session: 
     )
 
 
-def evaluated_nodes(experiment: "Experiment") -> set[int]:
+def evaluated_nodes(experiment: "Experiment") -> frozenset[int]:
     """The nodes whose accuracy is measured: all, or as many as `report.evaluate_nodes`, drawn by the seed."""
-    nodes = experiment.nodes
-    if nodes <= experiment.evaluate_nodes:
-        return set(range(nodes))
-    drawn = generator(experiment.seed, SWARM, "evaluated").choice(nodes, experiment.evaluate_nodes, replace=False)
-    return {int(node) for node in drawn}
+    return _evaluated(experiment.seed, experiment.nodes, experiment.evaluate_nodes)
+
+
+@lru_cache(maxsize=16)  # every node asks for itself: drawn anew, that would be quadratic
+def _evaluated(seed: int, nodes: int, most: int) -> frozenset[int]:
+    if nodes <= most:
+        return frozenset(range(nodes))
+    drawn = generator(seed, SWARM, "evaluated").choice(nodes, most, replace=False)
+    return frozenset(map(int, drawn))
 
 
 def on_device(experiment: "Experiment", device: str | None) -> "Experiment":

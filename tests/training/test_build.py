@@ -6,8 +6,9 @@ from small_training import TASK
 
 from gossipnet.config import Experiment
 from gossipnet.errors import BadInput
+from gossipnet.streams import generator
 from gossipnet.training import build
-from gossipnet.training.build import build_trainer, evaluated_nodes, node_config, on_device, pick_device, split
+from gossipnet.training.build import Known, build_trainer, evaluated_nodes, node_config, on_device, pick_device, split
 
 
 def trainer_of(experiment, node=0):
@@ -71,6 +72,14 @@ def test_of_many_nodes_some_are_evaluated_drawn_by_the_seed():
     assert evaluated_nodes(experiment) == evaluated_nodes(experiment) <= set(range(100))
     assert evaluated_nodes(experiment) != evaluated_nodes(experiment.replace(seed=1))
     assert evaluated_nodes(experiment.replace(evaluate_nodes=100)) == set(range(100))
+
+
+def test_the_nodes_that_are_evaluated_are_drawn_once_for_all(monkeypatch):
+    experiment, drawn = Experiment(nodes=50, evaluate_nodes=5, seed=987), []
+    monkeypatch.setattr(build, "generator", lambda *key: drawn.append(key) or generator(*key))
+    known = Known(trainer_of(Experiment(nodes=1)).spec, 10)
+    assert sum(node_config(experiment, node, known, 1).evaluates for node in range(50)) == 5
+    assert len(drawn) == 1
 
 
 def test_the_device_that_there_is(monkeypatch):
