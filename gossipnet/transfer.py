@@ -59,7 +59,7 @@ def pack(vector: Tensor, codec: Codec, arena: Arena = FRESH) -> Parcel:
 
 def pack_in_place(vector: Tensor, codec: Codec, arena: Arena = FRESH) -> Parcel:
     """The same of a vector on the CPU that nobody will write to again: its bytes stay where they are, if they do."""
-    if codec.name != "float32":
+    if not codec.plain:
         return pack(vector, codec, arena)
     data = vector.numpy().data.cast("B")
     return _parcel(codec, data, [checksum(data[place], place.start) for place in _parts(data.nbytes, BLOCK)])

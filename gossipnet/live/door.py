@@ -12,7 +12,6 @@ Only Linux tells the bytes of a connection, and only of TCP. An ipc socket is a 
 """
 
 import contextlib
-import ctypes
 import os
 import socket
 import struct
@@ -20,6 +19,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from gossipnet.live.memory import return_free_memory
 from gossipnet.wire import Reason, Refusal
 
 MOST_STRANGERS = 64  # beside the neighbors, who are strangers for a moment
@@ -98,7 +98,7 @@ class Door:
         stuck = {guest: self._stuck_bytes(guest, past_s) for guest in self._guests.values() if not guest.over}
         if self._trim:  # libzmq has freed by now what the last flood had filled
             self._trim = False
-            give_memory_back()
+            return_free_memory()
         for guest in self._floods(stuck):
             self._trim = True
             self._hang_up(guest, Reason.FLOOD, f"{stuck[guest]} bytes came in that were no whole message")
@@ -174,11 +174,3 @@ def _bytes_taken_in(connection: socket.socket) -> int:
     unread = fcntl.ioctl(connection.fileno(), termios.FIONREAD, bytes(4))
     received: int = _BYTES_RECEIVED.unpack_from(info, _BYTES_RECEIVED_AT)[0]
     return max(0, received - int.from_bytes(unread, "little"))
-
-
-def give_memory_back() -> None:
-    """Let the C library return what is free to the system: it would keep it for the next such message."""
-    try:
-        ctypes.CDLL(None).malloc_trim(0)
-    except (OSError, AttributeError):  # not glibc
-        return
