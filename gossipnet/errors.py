@@ -39,6 +39,11 @@ class Diverged(RuntimeError):
     """The model is no longer finite. Sending it would be pointless: every neighbor refuses it."""
 
 
+def last_line(error: object) -> str:
+    """What a traceback, or an error's text, comes down to."""
+    return (str(error).strip() or "for no known reason").splitlines()[-1]
+
+
 def unknown(kind: str, got: str, known: Iterable[str]) -> BadInput:
     """A BadInput that names what was got, the closest known name and all the known ones."""
     names = sorted(known)

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 CONFIG = "config.toml"
 
 
+def model_file(folder: Path, node: int) -> Path:
+    """Where a node of the run in `folder` leaves its final model."""
+    return folder / "nodes" / str(node) / "model.safetensors"
+
+
 def default_folder(name: str) -> Path:
     """`runs/<name>-<YYYYmmdd-HHMMSS>`, numbered if runs of that name begin in the same second."""
     stem = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
@@ -87,7 +92,7 @@ def read_model(folder: Path, node: int, module: "nn.Module") -> None:
 
     from gossipnet.model import ModelSpec
 
-    file = folder / "nodes" / str(node) / "model.safetensors"
+    file = model_file(folder, node)
     if not file.is_file():
         raise BadInput(f"no model {str(file)!r}: the node did not finish, or this is no run folder")
     try:

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from gossipnet.errors import BadInput, RunFailed, RunInterrupted
+from gossipnet.errors import BadInput, RunFailed, RunInterrupted, last_line
 from gossipnet.live.channel import Channel, channel_pair
 from gossipnet.live.nursery import Forks, Interrupts, Spawns, open_nursery
 from gossipnet.report.log import NodeResult, RunLog, Sample, Times
 from gossipnet.report.summary import Summary
+from gossipnet.run_folder import model_file
 from gossipnet.streams import SWARM, generator
 from gossipnet.topology import Topology, make_topology
 
@@ -239,7 +240,7 @@ class Launcher:
     def _measure_together(self, nursery: Forks | Spawns, interrupts: Interrupts) -> None:
         """In a process of its own, for this one knows no torch. The next interrupt ends it."""
         nodes = [c.node for c in self._children.values() if c.result is not None and c.result.error is None]
-        nodes = [n for n in nodes if (self.folder / "nodes" / str(n) / "model.safetensors").exists()]
+        nodes = [n for n in nodes if model_file(self.folder, n).exists()]
         if not nodes:
             return
         channel, end = channel_pair()
@@ -280,8 +281,7 @@ class Launcher:
             raise RunInterrupted(summary)
         failed = [c for c in children if c.error is not None]
         if failed and (self.experiment.on_failure == "stop" or len(failed) == len(children)):
-            last_line = str(failed[0].error).strip().splitlines()[-1]
-            raise RunFailed(f"node {failed[0].node} failed: {last_line}", summary)
+            raise RunFailed(f"node {failed[0].node} failed: {last_line(failed[0].error)}", summary)
         return summary
 
     def _result_of(self, node: int) -> NodeResult:

@@ -22,6 +22,7 @@ from gossipnet.live.driver import Place
 from gossipnet.live.liveness import ORPHANED
 from gossipnet.live.run import run_node
 from gossipnet.report.log import Sample
+from gossipnet.run_folder import model_file
 from gossipnet.topology import Neighborhood
 from gossipnet.training.build import on_device, pick_device, split
 from gossipnet.training.files import load_vector
@@ -114,7 +115,7 @@ def _measure(order: Mapping[str, Any], materials: Materials) -> dict[str, Any]:
     def make() -> torch.nn.Module:
         return make_model(experiment.model, task)
 
-    files = [Path(order["folder"]) / "nodes" / str(node) / "model.safetensors" for node in order["nodes"]]
+    files = [model_file(Path(order["folder"]), node) for node in order["nodes"]]
     layout = make()
     vectors = (load_vector(layout, file) for file in files)
     return measure_together(vectors, make, task, pick_device(experiment.device))

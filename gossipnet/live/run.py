@@ -19,6 +19,7 @@ from gossipnet.live.memory import return_free_memory
 from gossipnet.model import Snapshot
 from gossipnet.node import Node
 from gossipnet.report.log import NodeResult, Sample
+from gossipnet.run_folder import model_file
 from gossipnet.topology import Neighborhood
 from gossipnet.training.build import build_trainer, node_config
 from gossipnet.training.files import save_model
@@ -58,7 +59,7 @@ class Worker:
         self._trainer = trainer
         self._config = node.config
         self._node = node.neighborhood.node
-        self._file = folder / "nodes" / str(self._node) / "model.safetensors"
+        self._file = model_file(folder, self._node)
         self._driver = driver
         self._outlet = outlet
         self._staging = make_staging(trainer.vector.device, make_codec(experiment.codec), driver.arena)

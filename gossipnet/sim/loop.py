@@ -15,6 +15,7 @@ from gossipnet.codec import Codec, make_codec
 from gossipnet.data.task import Task
 from gossipnet.events import Evaluate, Evaluated, Event, Failed, Merge, Merged, Save, Saved, Train, Trained
 from gossipnet.model import Snapshot
+from gossipnet.run_folder import model_file
 from gossipnet.sim.engine import Job, Work, told
 from gossipnet.training.build import build_trainer, node_config
 from gossipnet.training.files import save_model
@@ -89,7 +90,7 @@ class LoopEngine:
                 self.evaluation_s += time.perf_counter() - begun
                 return Evaluated(numbers)
             case Save():
-                save_model(self._trainers[node].module, self._folder / "nodes" / str(node) / "model.safetensors")
+                save_model(self._trainers[node].module, model_file(self._folder, node))
                 return Saved()
 
     def _train(self, node: int, work: Train) -> Trained:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gossipnet.errors import RunFailed, RunInterrupted
+from gossipnet.errors import RunFailed, RunInterrupted, last_line
 from gossipnet.report.log import Times
 from gossipnet.report.summary import Summary
 from gossipnet.sim.simulation import Simulation, View
@@ -55,8 +55,7 @@ def run_sim(experiment: "Experiment", folder: Path, view: View | None = None) ->
     failed = world.failed if experiment.on_failure == "stop" else []
     if failed or len(summary.left) == experiment.nodes:
         first = failed[0] if failed else summary.left[0]
-        last_line = str(world.places[first].error).strip().splitlines()[-1]
-        raise RunFailed(f"node {first} failed: {last_line}", summary)
+        raise RunFailed(f"node {first} failed: {last_line(world.places[first].error)}", summary)
     return summary
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from gossipnet.codec import make_codec
 from gossipnet.data.task import Task
+from gossipnet.run_folder import model_file
 from gossipnet.sim.channel import SharedModels
 from gossipnet.sim.loop import as_received
 from gossipnet.training.build import build_trainer
@@ -68,7 +69,7 @@ class Share:
         return self._trainers[node].evaluate(final)
 
     def _save(self, node: int) -> None:
-        save_model(self._trainers[node].module, self._folder / "nodes" / str(node) / "model.safetensors")
+        save_model(self._trainers[node].module, model_file(self._folder, node))
 
     def _restart(self, node: int) -> None:
         self._trainers[node] = self._build(node)

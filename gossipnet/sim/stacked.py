@@ -25,6 +25,7 @@ from gossipnet.data.task import Task
 from gossipnet.events import Evaluate, Evaluated, Event, Failed, Merge, Merged, Save, Saved, Train, Trained
 from gossipnet.merge import make_merge
 from gossipnet.model import Snapshot
+from gossipnet.run_folder import model_file
 from gossipnet.sim.engine import Job, Note, told
 from gossipnet.sim.memory import Blocks
 from gossipnet.sim.rows import Arena, Row
@@ -259,7 +260,7 @@ class StackedEngine:
         if node in self._failed:
             return self._failure(node)
         try:
-            file = self._folder / "nodes" / str(node) / "model.safetensors"
+            file = model_file(self._folder, node)
             save_state(self._trainer.state(node, self.vector(node)), file)
         except Exception as error:
             self._failed[node] = error

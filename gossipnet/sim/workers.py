@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gossipnet.errors import BadInput
+from gossipnet.errors import BadInput, last_line
 from gossipnet.events import Evaluate, Evaluated, Event, Failed, Merge, Merged, Save, Saved, Train, Trained
 from gossipnet.model import ModelSpec, Snapshot
 from gossipnet.sim.channel import Channel, SharedModels, nameless_file
@@ -193,7 +193,7 @@ class Pool:
                 for message in channel.receive():
                     if "failed" in message:
                         raise BadInput(
-                            f"a worker process cannot do this run, use --train loop: {_last(message['failed'])}"
+                            f"a worker process cannot do this run, use --train loop: {last_line(message['failed'])}"
                         )
                     waiting.discard(channel)
                 if channel.closed:
@@ -241,7 +241,3 @@ class Pool:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-
-
-def _last(text: str) -> str:
-    return text.strip().splitlines()[-1]
