@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gossipnet.errors import BadInput, LocalError, RunFailed, RunInterrupted, unknown
+from gossipnet.errors import BadInput, LocalError, RunFailed, RunInterrupted, last_line, unknown
 
 
 def test_the_closest_name_and_all_names_stand_in_the_message() -> None:
@@ -33,3 +33,11 @@ def test_who_is_to_blame_decides_who_catches_it() -> None:
 @pytest.mark.parametrize("error", [RunFailed("node 3 failed", {"rounds": 2}), RunInterrupted({"rounds": 2})])
 def test_an_early_end_brings_its_summary(error: RunFailed | RunInterrupted) -> None:
     assert error.summary == {"rounds": 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("Traceback:\n  a\nValueError: b\n\n", "ValueError: b"), ("one", "one"), (" \n", "for no known reason")],
+)
+def test_what_an_error_comes_down_to(text: str, line: str) -> None:
+    assert last_line(ValueError(text)) == line

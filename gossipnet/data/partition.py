@@ -6,6 +6,7 @@ is checked here for all of them: disjoint, every sample used once, no node empty
 
 import csv
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -38,11 +39,13 @@ def partition(
     return _checked(text, parts, size, n_nodes)
 
 
-def class_counts(targets: np.ndarray, parts: Sequence[np.ndarray]) -> tuple[list[int], list[list[int]]]:
-    """The classes in order, and for each node how many samples it holds of each."""
+def class_counts(targets: np.ndarray | None, parts: Sequence[np.ndarray]) -> dict[str, list[Any]]:
+    """`classes`: in order; `counts`: for each node how many samples it holds of each. Empty if there are no classes."""
+    if targets is None:
+        return {}
     classes, index = np.unique(_labels("class counts", targets), return_inverse=True)
     counts = [np.bincount(index[part], minlength=len(classes)).tolist() for part in parts]
-    return classes.tolist(), counts
+    return {"classes": classes.tolist(), "counts": counts}
 
 
 @partitions.register("iid")

@@ -19,13 +19,13 @@ from gossipnet.codec import make_codec
 from gossipnet.config import Experiment
 from gossipnet.data.models import make_model
 from gossipnet.data.partition import class_counts
-from gossipnet.data.task import Task, make_task
+from gossipnet.data.task import make_task
 from gossipnet.report.log import NodeResult, RunLog, Times
 from gossipnet.report.summary import Summary
 from gossipnet.sim.presets import conditions
 from gossipnet.sim.run import one_thread
 from gossipnet.streams import SWARM
-from gossipnet.training.build import build_trainer, evaluated_nodes, pick_device, split
+from gossipnet.training.build import build_trainer, evaluated_nodes, evaluation_interval, pick_device, split
 from gossipnet.training.measure import coordinates, digest, measure_together, take_sample
 from gossipnet.training.merging import Incoming
 from gossipnet.training.randomness import seeded_process
@@ -78,10 +78,10 @@ class Baseline:
         self._chosen = coordinates(experiment.seed, trainer.spec.numel)
         self._model_bytes = make_codec(experiment.codec).payload_bytes(trainer.spec.numel)
         self._exchange_s = exchange_s(experiment, self._model_bytes) if self._averages else 0.0
-        self._every = experiment.evaluate_every or max(1, experiment.rounds // 10)
+        self._every = evaluation_interval(experiment)
         self.evaluation_s = 0.0
         self._measure(0)
-        _describe(self.log, self._task, parts)
+        self.log.write_partition(class_counts(self._task.train.targets, parts))
 
     def _evaluated(self) -> frozenset[int]:
         return frozenset({0}) if self.kind == "centralized" else evaluated_nodes(self.experiment)
@@ -198,10 +198,3 @@ def mean_of(vectors: list[Tensor]) -> Tensor:
     for vector in vectors:
         total += vector.cpu()
     return (total / len(vectors)).float()
-
-
-def _describe(log: RunLog, task: Task, parts: list[Any]) -> None:
-    """Write partition.json if the samples have classes."""
-    if task.train.targets is not None:
-        classes, counts = class_counts(task.train.targets, parts)
-        log.write_partition(list(map(int, classes)), [list(map(int, row)) for row in counts])

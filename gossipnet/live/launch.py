@@ -116,8 +116,7 @@ class Launcher:
         except RuntimeError as error:
             raise RunFailed(f"loading the data failed: {error}") from error
         self._log.write_topology(self.topology.to_dict())
-        if split:
-            self._log.write_partition(**split)
+        self._log.write_partition(split)
         return True
 
     def _start_nodes(self, nursery: Forks | Spawns, addresses: Addresses) -> None:

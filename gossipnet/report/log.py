@@ -144,9 +144,10 @@ class RunLog:
     def write_topology(self, topology: Mapping[str, Any]) -> None:
         (self.folder / "topology.json").write_text(json.dumps(topology) + "\n")
 
-    def write_partition(self, classes: list[Any], counts: list[list[int]]) -> None:
-        """How many samples of each class each node holds."""
-        (self.folder / "partition.json").write_text(json.dumps({"classes": classes, "counts": counts}) + "\n")
+    def write_partition(self, split: Mapping[str, Any]) -> None:
+        """How many samples of each class each node holds: `classes` and `counts`; nothing if there are no classes."""
+        if split:
+            (self.folder / "partition.json").write_text(json.dumps(split) + "\n")
 
     def measure(self, time_s: float, node: int, round: int, sample: Sample) -> None:
         """A node's sample after `round` (0: before the first). The last of a round makes its `consensus` line."""

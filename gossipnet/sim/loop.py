@@ -17,7 +17,7 @@ from gossipnet.events import Evaluate, Evaluated, Event, Failed, Merge, Merged, 
 from gossipnet.model import Snapshot
 from gossipnet.run_folder import model_file
 from gossipnet.sim.engine import Job, Work, told
-from gossipnet.training.build import build_trainer, node_config
+from gossipnet.training.build import build_trainer, evaluation_interval, node_config
 from gossipnet.training.files import save_model
 from gossipnet.training.merging import Incoming
 from gossipnet.transfer import pack, unpack
@@ -48,7 +48,7 @@ class LoopEngine:
         self._codec = make_codec(experiment.codec)
         self._task, self._parts = task, parts
         self._trainers = [build_trainer(experiment, node, task, part) for node, part in enumerate(parts)]
-        self._configs = [node_config(experiment, node, trainer, 1) for node, trainer in enumerate(self._trainers)]
+        self._every = evaluation_interval(experiment)
         self._ages = [0] * len(parts)
         self.spec = self._trainers[0].spec
 
@@ -105,8 +105,7 @@ class LoopEngine:
     def _merge(self, node: int, work: Merge) -> Merged:
         incoming = [Incoming(m.snapshot.storage, m.weight, m.snapshot.age, m.snapshot.samples) for m in work.members]
         self._ages[node] = max([self._ages[node], *(m.age for m in incoming)])
-        every = self._configs[node].evaluate_every
-        measure = bool(every) and work.round % every == 0
+        measure = work.round % self._every == 0
         return Merged(self._trainers[node].merge(work.own_weight, work.own_age, incoming, measure))
 
 

@@ -127,6 +127,4 @@ def setting_of(experiment: "Experiment", numel: int) -> Setting:
 def describe_run(log: RunLog, topology: Topology, task: Task, parts: list[Any]) -> None:
     """Write topology.json, and partition.json if the samples have classes."""
     log.write_topology(topology.to_dict())
-    if task.train.targets is not None:
-        classes, counts = class_counts(task.train.targets, parts)
-        log.write_partition(list(map(int, classes)), [list(map(int, row)) for row in counts])
+    log.write_partition(class_counts(task.train.targets, parts))

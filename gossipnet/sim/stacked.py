@@ -29,7 +29,7 @@ from gossipnet.run_folder import model_file
 from gossipnet.sim.engine import Job, Note, told
 from gossipnet.sim.memory import Blocks
 from gossipnet.sim.rows import Arena, Row
-from gossipnet.training.build import Known, node_config
+from gossipnet.training.build import Known, evaluation_interval, node_config
 from gossipnet.training.build_stacked import build_stacked
 from gossipnet.training.files import save_state
 from gossipnet.training.stacked_evaluation import StackedEvaluation
@@ -71,7 +71,7 @@ class StackedEngine:
         self._rows = self._arena.take(nodes)  # of each node: its model
         for row, vector in zip(self._rows, trainer.first_vectors(), strict=True):
             row.vector.copy_(vector)
-        self._every = self.config(0, 1).evaluate_every
+        self._every = evaluation_interval(experiment)
         self._sent = [False] * nodes  # whether the row is a snapshot, too
         self._ages = [0] * nodes
         self._started: dict[int, Train] = {}
@@ -178,7 +178,7 @@ class StackedEngine:
             assert isinstance(work, Merge)
             self._merging[node] = work
             self._ages[node] = max([self._ages[node], *(member.snapshot.age for member in work.members)])
-            if self._every and work.round % self._every == 0:
+            if work.round % self._every == 0:
                 measured.append(node)
         ratios = self._finish_merges(measured, measure=True)
         return [

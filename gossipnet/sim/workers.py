@@ -27,7 +27,7 @@ from gossipnet.sim.engine import Job
 from gossipnet.sim.rows import Arena, Row
 from gossipnet.streams import generator
 from gossipnet.training.batches import hold_out
-from gossipnet.training.build import Known, node_config
+from gossipnet.training.build import Known, evaluation_interval, node_config
 
 if TYPE_CHECKING:
     from gossipnet.config import Experiment
@@ -52,7 +52,7 @@ class WorkersEngine:
         self.spec, self.evaluation_s = spec, 0.0
         self._experiment, self._stop = experiment, stop
         self._samples = [self._kept(node, part) for node, part in enumerate(parts)]
-        self._every = self.config(0, 1).evaluate_every
+        self._every = evaluation_interval(experiment)
         self._ages = [0] * len(parts)
         self._pool = Pool(experiment, folder, spec.numel, count, stop)
         self._arena = Arena(0, spec.numel, torch.device("cpu"), self._pool.models.rows)
@@ -116,9 +116,8 @@ class WorkersEngine:
             self._ages[node] = max([self._ages[node], *(member.snapshot.age for member in work.members)])
             self._merging[node] = work
             found[node] = Merged({"variance_ratio": None})
-        if self._every:
-            measured = [job.node for job in jobs if job.work.round % self._every == 0]
-            found |= self._finish_merges(measured, measure=True)
+        measured = [job.node for job in jobs if job.work.round % self._every == 0]
+        found |= self._finish_merges(measured, measure=True)
         return [found[job.node] for job in jobs]
 
     def _finish_merges(self, nodes: Iterable[int], measure: bool = False) -> dict[int, Event]:

@@ -104,9 +104,14 @@ def node_config(experiment: "Experiment", node: int, trainer: Learner, session: 
         patience_s=None if experiment.patience == "learnt" else float(experiment.patience),
         depth=experiment.depth,
         max_age=experiment.max_age,
-        evaluate_every=experiment.evaluate_every or max(1, experiment.rounds // 10),
+        evaluate_every=evaluation_interval(experiment),
         evaluates=node in evaluated_nodes(experiment),
     )
+
+
+def evaluation_interval(experiment: "Experiment") -> int:
+    """Every how many rounds accuracy is measured."""
+    return experiment.evaluate_every or max(1, experiment.rounds // 10)
 
 
 def evaluated_nodes(experiment: "Experiment") -> frozenset[int]:

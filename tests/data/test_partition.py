@@ -58,7 +58,7 @@ def test_a_smaller_alpha_is_more_skewed():
     targets = np.repeat(np.arange(10), 500)
 
     def skew(alpha):
-        _, counts = class_counts(targets, partition(f"dirichlet:alpha={alpha}", targets, 5000, 10, 0))
+        counts = class_counts(targets, partition(f"dirichlet:alpha={alpha}", targets, 5000, 10, 0))["counts"]
         return np.mean([max(row) / sum(row) for row in counts])
 
     assert skew(1000) < 0.15 < skew(1) < skew(0.05)
@@ -92,9 +92,9 @@ def test_quantity_varies_sizes_not_classes():
 
 def test_class_counts():
     targets = np.array([3, 5, 5, 3, 9])
-    classes, counts = class_counts(targets, [np.array([0, 1, 2]), np.array([3, 4])])
-    assert classes == [3, 5, 9]
-    assert counts == [[1, 2, 0], [1, 0, 1]]
+    found = class_counts(targets, [np.array([0, 1, 2]), np.array([3, 4])])
+    assert found == {"classes": [3, 5, 9], "counts": [[1, 2, 0], [1, 0, 1]]}
+    assert class_counts(None, [np.array([0])]) == {}
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,7 @@ def test_nodes_that_hand_in_nothing_are_not_waited_for(tmp_path):
 def test_the_end_leaves_the_summary_and_the_page(tmp_path):
     log = RunLog(tmp_path, [0])
     log.write_topology({"name": "ring", "n": 1, "labels": ["0"], "edges": [], "directed": False, "spectral_gap": 1.0})
-    log.write_partition([0, 1], [[3, 4]])
+    log.write_partition({"classes": [0, 1], "counts": [[3, 4]]})
     log.write(0.5, 0, "merged", 1, {"loss": 1.0})
     log.write(0.5, 0, "evaluated", 1, {"accuracy": 0.55, "loss": 1.0})
     given = log.close(FIXED | {"nodes": 1}, [NodeResult(node=0, accuracy=0.55)], Times(), None, None)
