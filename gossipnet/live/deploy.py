@@ -18,8 +18,7 @@ import torch
 
 from gossipnet.errors import BadInput
 from gossipnet.live.driver import Place
-from gossipnet.live.endpoint import refuse_open
-from gossipnet.live.launch import check_port
+from gossipnet.live.endpoint import refuse_open, refuse_taken
 from gossipnet.live.process import Materials
 from gossipnet.live.run import run_node
 from gossipnet.report.log import NodeResult, RunLog, Sample, Times
@@ -174,9 +173,7 @@ def listening(endpoint: str, insecure: bool) -> str:
     Raises BadInput for any other, unless `insecure`, and for a port that is taken: before the data is loaded.
     """
     refuse_open(endpoint, insecure, "--insecure")
-    host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
-    if endpoint.startswith("tcp://") and port.isdecimal():
-        check_port("" if host == "*" else host, int(port))
+    refuse_taken(endpoint, "set exchange.port or exchange.host")
     return endpoint
 
 

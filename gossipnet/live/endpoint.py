@@ -46,14 +46,15 @@ def refuse_taken(endpoint: str, fix: str) -> None:
             _probe_path(endpoint.removeprefix("ipc://"))
         else:
             host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
-            _probe_port("" if host == "*" else host.strip("[]"), int(port))
+            probe_port("" if host == "*" else host.strip("[]"), int(port))
     except socket.gaierror:
         return  # the name of an interface, perhaps, which libzmq understands
     except OSError as error:
         raise BadInput(f"cannot listen on {endpoint}: {error.strerror or error}; {fix}") from None
 
 
-def _probe_port(host: str, port: int) -> None:
+def probe_port(host: str, port: int) -> None:
+    """Raise OSError if nobody could listen there now. An empty host is every address of this machine."""
     family, kind, protocol, _, address = socket.getaddrinfo(
         host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]

@@ -9,7 +9,6 @@ import math
 import os
 import selectors
 import shutil
-import socket
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ import numpy as np
 
 from gossipnet.errors import BadInput, RunFailed, RunInterrupted, last_line
 from gossipnet.live.channel import Channel, channel_pair
+from gossipnet.live.endpoint import probe_port
 from gossipnet.live.nursery import Forks, Interrupts, Spawns, open_nursery
 from gossipnet.report.log import NodeResult, RunLog, Sample, Times
 from gossipnet.report.summary import Summary
@@ -328,14 +328,9 @@ def _addresses(experiment: "Experiment") -> Addresses:
 
 
 def check_port(host: str, port: int) -> None:
-    """Raise BadInput if nobody could listen there now. An empty host is every address of this machine."""
+    """Raise BadInput if nobody could listen there now."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host.strip("[]") or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
+        probe_port(host.strip("[]"), port)
     except OSError as error:
         raise BadInput(
             f"cannot listen on {host}:{port}: {error.strerror or error}; set exchange.port or exchange.host"
