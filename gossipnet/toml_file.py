@@ -9,6 +9,7 @@ from typing import Any
 
 from gossipnet.errors import BadInput
 
+MISSING = "an experiment file; `gossipnet init FILE` makes one"
 LARGEST_FILE_BYTES = 1 << 20  # an experiment file is a page; /dev/zero is not one
 
 
@@ -37,7 +38,7 @@ def read(source: str | Path) -> Iterator[Given]:
     Raises BadInput for a file that cannot be read, is not UTF-8 or not TOML.
     """
     if is_path(source):
-        path, text = str(source), _read_file(Path(source))
+        path, text = str(source), read_text(Path(source), MISSING)
     else:
         path, text = "", str(source)
     for section, table in _parse(text, path).items():
@@ -86,20 +87,21 @@ def _bare(name: str) -> str:
     return re.sub(r"[\s\"']", "", name)
 
 
-def _read_file(path: Path) -> str:
+def read_text(path: Path, missing: str, what: str = "an experiment file") -> str:
+    """The text of a file of `what`. Raises BadInput, which says `missing` if there is none."""
     try:
         with open(path, "rb") as file:
             content = file.read(LARGEST_FILE_BYTES + 1)
     except FileNotFoundError:
-        raise BadInput(f"no file {str(path)!r}: expected an experiment file; `gossipnet init FILE` makes one") from None
+        raise BadInput(f"no file {str(path)!r}: expected {missing}") from None
     except IsADirectoryError:
         hint = f"; did you mean {str(path / 'config.toml')!r}?" if (path / "config.toml").is_file() else ""
-        raise BadInput(f"{str(path)!r} is a folder, expected an experiment file{hint}") from None
+        raise BadInput(f"{str(path)!r} is a folder, expected {what}{hint}") from None
     except (OSError, ValueError) as error:
         raise BadInput(f"{str(path)!r} cannot be read: {error}") from error
     if len(content) > LARGEST_FILE_BYTES:
-        raise BadInput(f"{str(path)!r} is larger than 1 MiB: expected an experiment file")
+        raise BadInput(f"{str(path)!r} is larger than 1 MiB: expected {what}")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadInput(f"{str(path)!r} is not UTF-8 text (byte {error.start}): expected an experiment file") from error
+        raise BadInput(f"{str(path)!r} is not UTF-8 text (byte {error.start}): expected {what}") from error

@@ -5,7 +5,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from gossipnet.errors import BadInput, unknown
+from gossipnet.errors import unknown
+from gossipnet.toml_file import read_text
 
 
 def describe() -> dict[str, str]:
@@ -26,20 +27,7 @@ def find(given: str) -> tuple[str, str]:
     path = Path(given)
     if path.suffix != ".toml" and not path.is_file():
         return given, text(given)
-    from gossipnet.toml_file import LARGEST_FILE_BYTES
-
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise BadInput(f"no file {given!r}: expected the file of a grid, or a suite: {', '.join(_suites())}") from None
-    except OSError as error:
-        raise BadInput(f"{given!r} cannot be read: {error.strerror or error}") from error
-    try:
-        if len(content) > LARGEST_FILE_BYTES:
-            raise ValueError("larger than 1 MiB")
-        return path.stem, content.decode("utf-8-sig")
-    except ValueError as error:
-        raise BadInput(f"{given!r} is no file of a grid: {error}") from error
+    return path.stem, read_text(path, f"the file of a grid, or a suite: {', '.join(_suites())}", "the file of a grid")
 
 
 @cache
