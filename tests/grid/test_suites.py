@@ -22,7 +22,7 @@ def test_every_suite_is_a_grid_of_graphs_that_exist_with_three_seeds_and_all_bas
         assert {c.baseline for c in here} == {"", *BASELINES}
 
 
-def test_the_suites_that_the_issue_names_are_there():
+def test_six_suites_are_there():
     assert {"quick", "convergence", "topologies", "noniid", "faults", "scale"} == set(suites.describe())
     assert all(about and about[0].isupper() for about in suites.describe().values())
     assert set(BASELINE_NAMES) == set(BASELINES)
