@@ -32,7 +32,7 @@ pictures: demo
 	$(BIN)/python bench/pictures.py
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 8 --dist worksteal
 
 # The programs of docs/examples; each runs some processes for seconds.
 test-examples: $(INSTALLED)
