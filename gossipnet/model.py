@@ -155,6 +155,8 @@ def _inspect(module: nn.Module, share: Share | None) -> tuple[ModelSpec, list[li
 
 def _pieces(module: nn.Module, share: Share | None) -> list[_Same]:
     """The memory of the float tensors of a module, tied ones once, in the order of the names that are shared."""
+    if isinstance(module, torch.jit.ScriptModule):
+        raise BadInput("a scripted module keeps its tensors to itself: give the nn.Module that it was made from")
     found = list(_float_tensors(module))
     chosen = _chosen([name for name, _, _ in found], share)
     pieces: dict[Any, _Same] = {}
@@ -212,7 +214,7 @@ def _float_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor, bool]]:
     for name, parameter in module.named_parameters(remove_duplicate=False):
         yield name, parameter, False
     for name, buffer in module.named_buffers(remove_duplicate=False):
-        if buffer.is_floating_point() and _persistent(module, name):
+        if (buffer.is_floating_point() or buffer.is_complex()) and _persistent(module, name):
             yield name, buffer, True
 
 
@@ -229,6 +231,8 @@ def _refuse_unfit(what: str, tensor: Tensor, buffer: bool) -> None:
         raise BadInput(f"{what} is on the meta device, without numbers: build the model on cpu or cuda")
     if tensor.layout != torch.strided:
         raise BadInput(f"{what} is {tensor.layout}: gossipnet exchanges dense models")
+    if tensor.is_complex():
+        raise BadInput(f"{what} is {tensor.dtype}: gossipnet exchanges float32 models, hold torch.view_as_real of it")
     if tensor.dtype != torch.float32:
         raise BadInput(f"{what} is {tensor.dtype}: gossipnet exchanges float32 models, call .float()")
     if buffer and not bool(tensor.isfinite().all()):

@@ -418,7 +418,9 @@ UNFIT: dict[str, tuple[Callable[[], nn.Module], list[str]]] = {
     "half": (lambda: nn.Linear(2, 2).half(), ["torch.float16", ".float()"]),
     "mixed": (lambda: nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2).bfloat16()), ["'1.weight' is torch.bfloat16"]),
     "integer": (lambda: Holder(w=nn.Parameter(torch.ones(2, dtype=torch.int64), requires_grad=False)), ["int64"]),
-    "complex": (lambda: Holder(w=nn.Parameter(torch.ones(2, dtype=torch.complex64))), ["complex64"]),
+    "complex": (lambda: Holder(w=nn.Parameter(torch.ones(2, dtype=torch.complex64))), ["complex64", "view_as_real"]),
+    "complex buffer": (lambda: with_buffer(torch.ones(2, dtype=torch.complex64)), ["buffer 'b' is torch.complex64"]),
+    "scripted": (lambda: torch.jit.script(nn.Linear(2, 2)), ["a scripted module", "nn.Module"]),
     "double buffer": (lambda: with_buffer(torch.zeros(2).double()), ["buffer 'b' is torch.float64", ".float()"]),
     "nan buffer": (lambda: with_buffer(torch.tensor([0, torch.nan])), ["buffer 'b'", "nan or inf", "persistent=False"]),
     "inf buffer": (lambda: with_buffer(torch.full((2, 2), -torch.inf)), ["persistent=False"]),
@@ -436,6 +438,7 @@ UNFIT: dict[str, tuple[Callable[[], nn.Module], list[str]]] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 @pytest.mark.parametrize(("make", "words"), UNFIT.values(), ids=UNFIT.keys())
 @pytest.mark.parametrize("use", [ModelSpec.of, bind])
 def test_a_model_that_is_no_float32_vector_is_refused_untouched(
