@@ -88,7 +88,7 @@ from gossipnet.wire import Ack, Ask, Body, Bye, Chunk, Gone, Hello, Message, Off
 
 ASK_AGAIN_S = 1.0  # first repetition of an Ask; doubled each time, a model that is merely slow costs a few bytes
 ASK_AGAIN_AT_MOST_S = 8.0
-PULLED_S = 120.0  # a snapshot is kept this long after the last Pull of it: the next may be a slow link's window away
+PULLED_S = 160.0  # a snapshot is kept this long after the last Pull of it: the next may be a slow link's window away
 
 
 class Phase(Enum):

@@ -27,7 +27,7 @@ from gossipnet.model import ModelSpec, Snapshot
 from gossipnet.wire import Chunk, Message, Offer, Payload, Pull, Reason, Refusal
 
 BLOCK = 1 << 20  # bytes that are summed up together; a chunk of that size needs no checksum of its own
-WINDOW = 8  # chunks asked for and not here yet: enough to keep a link busy, no more than a queue takes
+WINDOW = 16  # chunks asked for and not here yet: asked for by the half, so that few requests move many bytes
 STALL_S = 2.0  # without any chunk, those under way are asked for again; doubled each time
 STALL_AT_MOST_S = 16.0  # a link that takes longer for one chunk needs smaller ones
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-KEPT_BYTES = 16 << 20  # twice the chunks that are under way from one neighbor
+KEPT_BYTES = 16 << 20  # the chunks that are under way from one neighbor; twice that is kept
 
 
 def _malloc_trim() -> Callable[[int], Any]:

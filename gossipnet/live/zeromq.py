@@ -40,8 +40,9 @@ from gossipnet.wire import HEADER_BYTES
 MOST_FRAMES = 2  # of one message: header and payload
 QUEUE = 64  # messages that wait to be read, of each link, at least; none is larger than one model or chunk
 SYSTEM_BYTES = 32 << 20  # and so many that these fit, which is what the system may have taken in of one connection
-SEND_QUEUE = 32  # that wait to leave: libzmq lets go of them by the half, and a window of chunks must always fit
+SEND_QUEUE = 48  # that wait to leave: libzmq lets go of them by the half, and a window of chunks must always fit
 COPIED = 2**19 + 1  # payloads smaller than this are: all that `exchange.push_bytes` lets be pushed unless it is raised
+LOCAL_BYTES = 1 << 19  # twice that is what the system may hold of an ipc link; by its default, a fifth of a chunk
 HANDSHAKE_MS = 3_000
 HEARTBEAT_MS = 1_000
 HEARTBEAT_TIMEOUT_MS = 5_000  # well above what a saturated machine delays libzmq's thread
@@ -92,6 +93,8 @@ class Transport:
         self._monitors = {}
         for peer, dealer in self._dealers.items():
             self._monitors[peer] = dealer.get_monitor_socket(_UP | _DOWN)
+            if self.peers[peer].startswith("ipc:"):
+                dealer.sndbuf = LOCAL_BYTES
             dealer.connect(self.peers[peer])
 
     def _socket(self, kind: int) -> Any:
