@@ -6,8 +6,13 @@ Ours is the product's own path: two processes, each with a Node, a Driver and it
 node 0 to node 1, in step. "Training" packs a live vector and merging does nothing, so that what is timed is snapshot,
 offer, fetch, checks and admission: from one admitted inbox row to the next, the mean of `models` pipelined ones. The
 other side sends the same bytes from its vector by PUSH in 1 MiB frames; its receiver takes them by PULL with recv_into
-into their place in a buffer, and adds them to another while they are in the cache. Pairs alternate; `ratio` is the
-median over pairs of our speed over the other's.
+into their place in a buffer, and adds them to another while they are in the cache. A third one, the careful loop, is
+that loop with what a model needs that goes on changing, and comes from who knows where: a snapshot of the vector, a
+checksum of each frame on both sides, and a search for nan and inf in place of the sum. The three alternate.
+
+`ratio` is the median over rounds of our speed over the loop's, `cpu_ratio` that of processor time, which depends less
+on what else the machine does. `careful_ratio` and `careful_cpu_ratio` are the careful loop's over the loop's: where we
+would be without protocol. `busy` is processor time over the wall time of two processors.
 
     python bench/exchange.py --profile
 
@@ -25,6 +30,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from typing import Any
 
 FRAME = 1 << 20
@@ -118,14 +124,15 @@ def ours(given: argparse.Namespace) -> None:
         raise RuntimeError(driver.finish.error)
 
 
-# --- the other side ------------------------------------------------------------------------------------------------
+# --- the other sides -----------------------------------------------------------------------------------------------
 
 
 def loop(given: argparse.Namespace) -> None:
-    """The sender (0) or the receiver (1) of a loop that does no more than it must."""
+    """The sender (0) or the receiver (1) of a loop that does no more than it must, or the `careful` one."""
     import numpy as np
     import zmq
 
+    careful = given.role == "careful"
     size, rounds = 4 * given.numel, WARM_UP + given.models
     clock = Clock(given)
     vector = np.random.default_rng(0).standard_normal(given.numel, np.float32)
@@ -134,9 +141,13 @@ def loop(given: argparse.Namespace) -> None:
         link.set_hwm(given.hwm)
         if given.side == 0:
             link.connect(given.ends[1])
-            data = memoryview(vector).cast("B")
+            parcels = [np.empty_like(vector) for _ in range(3 * careful)]  # the third last has left: queues are short
             for round in range(1, rounds + 1):
-                for place in places:
+                data = memoryview(parcels[round % 3] if careful else vector).cast("B")
+                sums = snapshot(vector, data, places) if careful else []
+                for i, place in enumerate(places):
+                    if careful:
+                        link.send(sums[i], zmq.SNDMORE)
                     link.send(data[place], copy=False)
                 clock.tick(round)
             link.close(linger=60_000)
@@ -146,10 +157,39 @@ def loop(given: argparse.Namespace) -> None:
         data = memoryview(received).cast("B")
         for round in range(1, rounds + 1):
             for place in places:
-                link.recv_into(data[place])
                 part = slice(place.start // 4, place.stop // 4)
-                np.add(vector[part], received[part], out=vector[part])
+                if careful:
+                    take_in(link, data[place], received[part])
+                else:
+                    link.recv_into(data[place])
+                    np.add(vector[part], received[part], out=vector[part])
             clock.tick(round)
+
+
+def snapshot(vector: Any, data: memoryview, places: list[slice]) -> list[bytes]:
+    """Copy the vector frame by frame, and sum up each while it is in the cache."""
+    import numpy as np
+    import xxhash
+
+    live, sums = vector.view(np.uint8), []
+    for place in places:
+        np.copyto(np.frombuffer(data[place], np.uint8), live[place])
+        sums.append(xxhash.xxh3_64_digest(data[place]))
+    return sums
+
+
+def take_in(link: Any, data: memoryview, numbers: Any) -> None:
+    """Receive a frame with its checksum into its place, and look at it."""
+    import numpy as np
+    import xxhash
+
+    said = link.recv()
+    link.recv_into(data)
+    assert xxhash.xxh3_64_digest(data) == said, "corrupt"
+    assert np.isfinite(numbers).all(), "not finite"
+
+
+KINDS = {"ours": ours, "loop": loop, "careful": loop}
 
 
 # --- pairs ---------------------------------------------------------------------------------------------------------
@@ -201,19 +241,29 @@ def free_port() -> int:
 
 
 def compare(given: argparse.Namespace, scheme: str) -> dict[str, Any]:
-    """Medians over pairs. `cpu_ratio` is that of processor time, which depends less on what else the machine does."""
-    pairs = [(timed(given, "ours", scheme), timed(given, "loop", scheme)) for _ in range(given.pairs)]
+    """Medians over `pairs` rounds of the three kinds, and what each took."""
+    rounds = [{kind: timed(given, kind, scheme) for kind in KINDS} for _ in range(given.pairs)]
+
+    def wall(side: dict[str, float]) -> float:
+        return side["model_s"]
 
     def cpu(side: dict[str, float]) -> float:
         return side["sender_cpu_s"] + side["receiver_cpu_s"]
 
+    def ratio(kind: str, of: Callable[[dict[str, float]], float]) -> float:
+        return round(statistics.median(of(sides["loop"]) / of(sides[kind]) for sides in rounds), 3)
+
     return {
-        "ratio": round(statistics.median(loop["model_s"] / own["model_s"] for own, loop in pairs), 3),
-        "cpu_ratio": round(statistics.median(cpu(loop) / cpu(own) for own, loop in pairs), 3),
-        "gossipnet_gb_per_s": gb_per_s(given, [own for own, _ in pairs]),
-        "loop_gb_per_s": gb_per_s(given, [loop for _, loop in pairs]),
-        "pairs_ms": [
-            [{k.removesuffix("_s"): round(1e3 * v, 2) for k, v in side.items()} for side in pair] for pair in pairs
+        "ratio": ratio("ours", wall),
+        "cpu_ratio": ratio("ours", cpu),
+        "careful_ratio": ratio("careful", wall),
+        "careful_cpu_ratio": ratio("careful", cpu),
+        "gossipnet_gb_per_s": gb_per_s(given, [sides["ours"] for sides in rounds]),
+        "loop_gb_per_s": gb_per_s(given, [sides["loop"] for sides in rounds]),
+        "busy": {k: round(statistics.median(cpu(s[k]) / (2 * wall(s[k])) for s in rounds), 2) for k in KINDS},
+        "rounds_ms": [
+            {k: {name.removesuffix("_s"): round(1e3 * s, 2) for name, s in sides[k].items()} for k in KINDS}
+            for sides in rounds
         ],
     }
 
@@ -238,7 +288,7 @@ def main(words: list[str] | None = None) -> None:
     given = parser.parse_args(words)
     os.environ["OMP_NUM_THREADS"] = "1"
     if given.role:
-        {"ours": ours, "loop": loop}[given.role](given)
+        KINDS[given.role](given)
         return
     found = {scheme: (profile if given.profile else compare)(given, scheme) for scheme in given.links}
     head = {"model_bytes": 4 * given.numel, "target": "ratio >= 0.8", "load": os.getloadavg()[0]}
