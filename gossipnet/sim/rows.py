@@ -45,9 +45,7 @@ class Arena:
             self.free.extend(range(self._touched, self._touched + missing))
             self._touched += missing
         self.free.sort(reverse=True)
-        chosen = self.free[len(self.free) - count :]
-        del self.free[len(self.free) - count :]
-        return [Row(self, index) for index in reversed(chosen)]
+        return [Row(self, self.free.pop()) for _ in range(count)]  # one that is freed meanwhile may be taken at once
 
     def _reserve(self, size: int) -> None:
         if size <= len(self.rows):
@@ -73,6 +71,14 @@ class Arena:
     def put(self, rows: Sequence[Row], models: Tensor) -> None:
         """Write models (b, d) into those rows."""
         self.rows[_where(rows)] = models
+
+    def copy(self, rows: Sequence[Row], into: Sequence[Row]) -> None:
+        """Write the models in `rows` into as many other rows."""
+        at = _where(into)
+        models, near = self.of(rows)
+        if near and isinstance(at, list):  # torch does not put rows of a matrix into scattered others of the same
+            models = models.clone()
+        self.rows[at] = models
 
 
 def _where(rows: Sequence[Row]) -> slice | list[int]:

@@ -137,7 +137,7 @@ class StackedEngine:
         for first in range(0, len(sent), self._blocks.trained):
             block = sent[first : first + self._blocks.trained]
             copies = self._arena.take(len(block))
-            self._arena.put(copies, self._arena.of([self._rows[node] for node in block])[0])
+            self._arena.copy([self._rows[node] for node in block], copies)
             for node, row in zip(block, copies, strict=True):
                 self._rows[node], self._sent[node] = row, False
 

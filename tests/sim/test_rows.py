@@ -49,6 +49,16 @@ def test_neighbors_are_a_view_and_others_a_copy():
     assert rows[0].vector.tolist() == [1, 2]
 
 
+@pytest.mark.parametrize(("rows", "into"), [([1, 2], [4, 6]), ([1, 2], [3, 4]), ([6, 1], [4, 2]), ([0, 5], [2, 3])])
+def test_models_are_copied_wherever_they_lie(rows, into):
+    arena = Arena(7, 2, CPU)
+    held = arena.take(7)
+    arena.rows[:] = torch.arange(14.0).view(7, 2)
+    arena.copy([held[i] for i in rows], [held[i] for i in into])
+    assert [held[i].vector.tolist() for i in into] == [[2.0 * i, 2.0 * i + 1] for i in rows]
+    assert [held[i].vector.tolist() for i in rows] == [[2.0 * i, 2.0 * i + 1] for i in rows]
+
+
 def test_groups_are_gathered():
     arena = Arena(3, 2, CPU)
     arena.take(3)

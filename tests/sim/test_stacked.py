@@ -24,6 +24,7 @@ SMALL = Experiment(task=BLOBS, model="mlp", nodes=6, topology="regular:d=3", rou
         {"quorum": 0, "latency_s": 0.013, "rounds": 10, "merge": "average"},
         {"quorum": 1, "latency_s": 0.007, "schedule": "step:every=2"},
         {"seconds": 0.1, "rounds": 100},
+        {"churn": "crashes:every_s=0.3,down_s=0.02,memory=false", "quorum": 0, "drop_rate": 0.3},
         {"nodes": 1, "topology": "complete"},
     ],
 )
