@@ -497,7 +497,14 @@ class Node:
                 self._report("spec_mismatch", {"peer": sender, "digest": hello.digest.hex()})
             self._give_up_on_foreign(sender, peer)
             return
+        peer.greeted = True
         self._works_on(peer, hello.round)
+        if self.in_step and self._is_lost(hello.round):
+            self._send(sender, Gone(hello.round))
+
+    def _is_lost(self, round: int) -> bool:
+        """A model of ours that somebody may wait for, but that was made by an earlier process, or left out."""
+        return 0 < round < self.round and round not in self._own
 
     def _give_up_on_foreign(self, sender: int, peer: Peer) -> None:
         """A neighbor that was started with another model, before anything was merged, is the operator's mistake.
@@ -590,7 +597,7 @@ class Node:
 
     def _asked(self, sender: int, round: int) -> None:
         self._greet(sender)  # it may want our model, or only to know how far we are
-        if 0 < round < self.round and round not in self._own:  # a round that was left out after a restart
+        if self._is_lost(round):
             self._send(sender, Gone(round))
         if round not in self._own or sender not in self.neighborhood.at(round).targets:
             return
@@ -613,14 +620,18 @@ class Node:
             return
         peer.came_up(self.round)
         self._report("peer_up", {"peer": event.peer})
-        self._greet(event.peer)
+        self._introduce(event.peer, peer)
+        self._give_up_on_foreign(event.peer, peer)
+        self._progress()
+
+    def _introduce(self, number: int, peer: Peer) -> None:
+        """Tell a peer that knows nothing of us where we are, and offer it what it may need."""
+        self._greet(number)
         needed = max(peer.merged + 1, peer.awaited_from)
         kept = [r for r in sorted(self._own) if r >= needed] if self.in_step else sorted(self._own)[-1:]
         for round in kept:  # those that it only listens to may have trained two before it came
-            if event.peer in self.neighborhood.at(round).targets:
-                self._offer([event.peer], round)
-        self._give_up_on_foreign(event.peer, peer)
-        self._progress()
+            if number in self.neighborhood.at(round).targets:
+                self._offer([number], round)
 
     def _peer_down(self, event: PeerDown) -> None:
         peer = self._peer(event.peer)
@@ -636,6 +647,8 @@ class Node:
             self._out.append(Cancel(sender))
             self.patience.forget(sender)
             peer.started_again(session, self.round)
+            if peer.greeted:  # nobody has noticed that the last process is gone, and what we sent to it is lost
+                self._introduce(sender, peer)
         peer.session = session
 
     def _send_dropped(self, event: SendDropped) -> None:

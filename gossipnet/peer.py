@@ -19,6 +19,7 @@ class Peer:
     awaited_from: int = 1  # in step: the first round whose model we wait for
     last: int | None = None  # its last round, once it has said goodbye
     foreign: bool = False  # its model has another spec
+    greeted: bool = False  # it has said hello since its link came up
     offered: tuple[int, float] = (0, 0.0)  # the last round offered to it, and when
     pulled: tuple[int, float] = (0, -math.inf)  # the round that it fetches from us, and when it last asked
     fetching: Message | None = None  # the Offer that we fetch
@@ -38,7 +39,7 @@ class Peer:
 
     def came_up(self, round: int) -> None:
         """The link is there, while we work on `round`. After an absence we go on from the later of our two rounds."""
-        self.up = True
+        self.up, self.greeted = True, False
         if not self.expected:
             self.expected = True
             self.awaited_from = max(self.awaited_from, round, self.round)

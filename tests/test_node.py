@@ -535,6 +535,39 @@ def test_a_round_that_was_left_out_is_not_waited_for() -> None:
     assert story.node.merged == 1
 
 
+@pytest.mark.parametrize("quorum", [None, 0])
+def test_a_process_that_comes_again_unnoticed_is_told_what_the_last_one_was(quorum: int | None) -> None:
+    """Back before its link counts as down: there is no PeerUp, and what was sent to the last process is lost."""
+    story = Story(quorum=quorum, rounds=50)
+    story.tell(1, Hello(1, DIGEST))
+    story.train()
+    sent = [a.message for a in story.tell(1, Hello(1, DIGEST), session=2) if isinstance(a, Send)]
+    assert [(m.receiver, type(m.body), m.body.round) for m in sent] == [(1, Hello, story.node.round), (1, Offer, 1)]
+    assert story.tell(1, Hello(1, DIGEST), session=2) == []
+
+
+def test_a_process_whose_coming_was_noticed_is_told_once() -> None:
+    story = Story(rounds=50)
+    story.tell(1, Hello(1, DIGEST))
+    story.train()
+    story.feed(PeerDown(1))
+    assert [type(a.message.body) for a in story.feed(PeerUp(1)) if isinstance(a, Send)] == [Hello, Offer]
+    assert not [a for a in story.tell(1, Hello(1, DIGEST), session=2) if isinstance(a, Send)]
+
+
+def test_who_says_hello_from_a_round_whose_model_we_lost_need_not_ask_for_it() -> None:
+    """As after a restart; it would wait for a second, and all of the swarm with it."""
+    story = Story(rounds=50)
+    for round in (1, 2, 3):
+        story.train()
+        story.offer(1, round)
+        story.offer(2, round)
+        story.feed(Merged({}))
+    (gone,) = story.tell(1, Hello(1, DIGEST))
+    assert gone.message.body == Gone(1)
+    assert story.tell(1, Hello(3, DIGEST)) == []
+
+
 def test_what_is_being_fetched_from_us_is_kept_and_then_nothing_new_is_offered() -> None:
     story = Story(quorum=0, rounds=50, depth=2)
     story.train()
