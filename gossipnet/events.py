@@ -5,22 +5,23 @@ to `Node.handle` and carries out every action it returns. At most one of Train, 
 at any time; a Send is best effort and needs no answer, but a driver that could not send says so with SendDropped.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import field
 from typing import Any
 
 from gossipnet.model import Snapshot
-from gossipnet.wire import Message, Pull, Refusal
+from gossipnet.value import value
+from gossipnet.wire import Message, Offer, Pull, Refusal
 
 # --- events ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Started:
     """The driver is ready. Fed once, first."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Trained:
     """The Train action is done; `snapshot` is the model after it, `loss` the mean over its local steps."""
 
@@ -29,26 +30,26 @@ class Trained:
     loss: float
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Merged:
     """The Merge action is done. `numbers` go into the report."""
 
     numbers: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Evaluated:
     """The Evaluate action is done. `numbers` (accuracy, loss, samples) go into the report."""
 
     numbers: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Saved:
     """The Save action is done: the model is on disk."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Received:
     """A message came in, or something that was refused before it was one.
 
@@ -60,14 +61,31 @@ class Received:
     snapshot: Snapshot | Refusal | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
+class Pushed:
+    """A model that came inside its offer, whole and verified: a Received in few words."""
+
+    sender: int
+    session: int
+    offer: Offer
+    snapshot: Snapshot
+
+
+@value
+class Arrived:
+    """All that came in at one time, in that order."""
+
+    items: Sequence[Received | Pushed]
+
+
+@value
 class SendDropped:
     """A Send could not be carried out: no connection, or a full queue."""
 
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Served:
     """The last chunk of the model of this round is on its way to a peer: its fetch is over, unless it asks again."""
 
@@ -75,33 +93,33 @@ class Served:
     round: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Woke:
     """`Node.deadline` has come. Early or repeated wake-ups do no harm."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PeerUp:
     """The link to a peer is there: a Send may arrive."""
 
     peer: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PeerDown:
     """The link to a peer is gone."""
 
     peer: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Failed:
     """An action raised; `error` is the text of it."""
 
     error: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Stopped:
     """Somebody asked for an early end: finish what is under way, say goodbye, evaluate, save."""
 
@@ -113,6 +131,7 @@ Event = (
     | Evaluated
     | Saved
     | Received
+    | Arrived
     | SendDropped
     | Served
     | Woke
@@ -125,7 +144,7 @@ Event = (
 # --- actions ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Train:
     """Do the local steps of a round, then take a snapshot. Answered by Trained."""
 
@@ -133,7 +152,7 @@ class Train:
     steps: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Member:
     """One incoming model of a merge, with the weight W_ij that it gets."""
 
@@ -142,7 +161,7 @@ class Member:
     snapshot: Snapshot
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Merge:
     """Merge these models, in the order of peers, into the own one. Answered by Merged."""
 
@@ -152,7 +171,7 @@ class Merge:
     members: tuple[Member, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Evaluate:
     """Measure the model: on a part of the test set for the curves, on all of it at the end. Answered by Evaluated."""
 
@@ -160,14 +179,14 @@ class Evaluate:
     final: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Save:
     """Write the model to disk. Answered by Saved."""
 
     round: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Send:
     """Send a message; an Offer goes with its snapshot, from which the driver fills size and checksum."""
 
@@ -175,7 +194,23 @@ class Send:
     snapshot: Snapshot | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
+class SendAll:
+    """Send an Offer with its snapshot to each of these peers: as many a Send, in this order."""
+
+    receivers: tuple[int, ...]
+    sender: int
+    session: int
+    offer: Offer
+    snapshot: Snapshot
+
+    def each(self) -> Iterator[Send]:
+        """The same one by one."""
+        for receiver in self.receivers:
+            yield Send(Message(self.sender, receiver, self.session, self.offer), self.snapshot)
+
+
+@value
 class Fetch:
     """Get the model of this Offer from its sender, in chunks. Answered by Received with the same message.
 
@@ -185,14 +220,14 @@ class Fetch:
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Cancel:
     """Let go of what was fetched from this peer so far."""
 
     peer: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Serve:
     """Send a peer the chunks that it asked for. Best effort, as Send."""
 
@@ -201,7 +236,7 @@ class Serve:
     snapshot: Snapshot
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Report:
     """Something to write down. `numbers` are JSON values."""
 
@@ -210,7 +245,7 @@ class Report:
     numbers: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Finish:
     """The node is done; `error` says why if it did not get to the end. No action follows."""
 
@@ -218,4 +253,14 @@ class Finish:
     bad_input: bool = False  # the error is the operator's: exit status 2, not 1
 
 
-Action = Train | Merge | Evaluate | Save | Send | Fetch | Cancel | Serve | Report | Finish
+Single = Train | Merge | Evaluate | Save | Send | Fetch | Cancel | Serve | Report | Finish
+Action = Single | SendAll
+
+
+def one_by_one(actions: Iterable[Action]) -> Iterator[Single]:
+    """The same actions, for a driver that sends to one peer at a time."""
+    for action in actions:
+        if isinstance(action, SendAll):
+            yield from action.each()
+        else:
+            yield action

@@ -16,10 +16,10 @@ class Inbox:
 
     def __init__(self, in_step: bool, depth: int, max_age: int, rounds: int) -> None:
         self._in_step, self._depth, self._max_age, self._rounds = in_step, depth, max_age, rounds
-        self._held: dict[tuple[int, int], Snapshot] = {}
+        self._held: dict[int, dict[int, Snapshot]] = {}  # round (0 unless in step) -> peer -> its model
 
     def __len__(self) -> int:
-        return len(self._held)
+        return sum(map(len, self._held.values()))
 
     def fault(
         self, peer: int, round: int, newest: int, current: int, merged: int, members: Iterable[Member]
@@ -46,22 +46,37 @@ class Inbox:
             return Reason.STALE
         if round >= first + self._depth:
             return Reason.AHEAD
-        if (peer, round) in self._held:
+        if peer in self._held.get(round, ()):
             return Reason.DUPLICATE
         merging = round == current and any(m.peer == peer and m.snapshot.round == round for m in members)
         return Reason.DUPLICATE if merging else None
 
     def put(self, peer: int, snapshot: Snapshot) -> None:
         """Hold a model that has no fault."""
-        self._held[self._key(peer, snapshot.round)] = snapshot
+        self._held.setdefault(self._key(snapshot.round), {})[peer] = snapshot
+
+    def put_first(self, peer: int, snapshot: Snapshot) -> bool:
+        """In step: hold a model of a round that may come in, unless one of that peer and round is here."""
+        models = self._held.get(snapshot.round)
+        if models is None:
+            models = self._held[snapshot.round] = {}
+        elif peer in models:
+            return False
+        models[peer] = snapshot
+        return True
 
     def has(self, peer: int, round: int) -> bool:
         """There is a model of that peer to merge in that round."""
-        return (peer, round if self._in_step else 0) in self._held
+        return peer in self._held.get(round if self._in_step else 0, ())
+
+    def count(self, round: int) -> int:
+        """How many models there are to merge in that round."""
+        models = self._held.get(round if self._in_step else 0)
+        return len(models) if models else 0
 
     def peers(self) -> set[int]:
         """Those of whom there is a model, of any round."""
-        return {peer for peer, _ in self._held}
+        return {peer for models in self._held.values() for peer in models}
 
     def take(self, weights: Iterable[tuple[int, float]], round: int) -> tuple[Member, ...]:
         """The models to merge in that round, in the order of peers; they are not held any longer.
@@ -69,26 +84,26 @@ class Inbox:
         But for those of the last round of all: nothing newer will come from that peer, and what it ended with is what
         it has. Without, a node slower than its neighbors would do the rest of its rounds alone.
         """
-        found: list[Member] = []
-        for peer, weight in weights:
-            key = self._key(peer, round)
-            snapshot = self._held.get(key)
-            if snapshot is not None:
-                found.append(Member(peer, weight, snapshot))
-                if self._in_step or snapshot.round < self._rounds or round >= self._rounds:
-                    del self._held[key]
-        return tuple(found)
+        models = self._held.pop(self._key(round), {})
+        found = tuple([Member(peer, weight, models[peer]) for peer, weight in weights if peer in models])
+        if not self._in_step:
+            taken = {member.peer for member in found}
+            kept = {p: s for p, s in models.items() if p not in taken or s.round >= self._rounds > round}
+            self._held[0] = kept
+        return found
 
     def forget_rounds(self, merged: int) -> None:
         """Nothing of a round that is done will be merged any more."""
-        if self._in_step and self._held:
-            self._held = {key: s for key, s in self._held.items() if key[1] > merged}
+        if self._in_step:
+            for round in [round for round in self._held if round <= merged]:
+                del self._held[round]
 
     def forget_peer(self, peer: int) -> None:
-        self._held = {key: s for key, s in self._held.items() if key[0] != peer}
+        for models in self._held.values():
+            models.pop(peer, None)
 
     def clear(self) -> None:
         self._held.clear()
 
-    def _key(self, peer: int, round: int) -> tuple[int, int]:
-        return peer, round if self._in_step else 0
+    def _key(self, round: int) -> int:
+        return round if self._in_step else 0

@@ -39,8 +39,8 @@ State table: the phase, the one result event that it expects, and what follows.
     LEAVING     (Byes)     DONE
     DONE                   every event is ignored
 
-Received, SendDropped, Served, Woke, PeerUp, PeerDown and Stopped may come in any phase, Failed in any that expects a
-result. A result event out of turn raises LocalError. Nothing that a peer sends raises anything.
+Received, Arrived, SendDropped, Served, Woke, PeerUp, PeerDown and Stopped may come in any phase, Failed in any that
+expects a result. A result event out of turn raises LocalError. Nothing that a peer sends raises anything.
 """
 
 import math
@@ -53,6 +53,7 @@ from typing import Any
 from gossipnet.errors import LocalError
 from gossipnet.events import (
     Action,
+    Arrived,
     Cancel,
     Evaluate,
     Evaluated,
@@ -65,11 +66,13 @@ from gossipnet.events import (
     Merged,
     PeerDown,
     PeerUp,
+    Pushed,
     Received,
     Report,
     Save,
     Saved,
     Send,
+    SendAll,
     SendDropped,
     Serve,
     Served,
@@ -83,7 +86,7 @@ from gossipnet.inbox import Inbox
 from gossipnet.model import Snapshot
 from gossipnet.patience import Patience
 from gossipnet.peer import Peer
-from gossipnet.topology import Neighborhood, Row
+from gossipnet.topology import Neighborhood
 from gossipnet.wire import Ack, Ask, Body, Bye, Chunk, Gone, Hello, Message, Offer, Pull, Reason, Refusal
 
 ASK_AGAIN_S = 1.0  # first repetition of an Ask; doubled each time, a model that is merely slow costs a few bytes
@@ -112,7 +115,7 @@ EXPECTED: Mapping[Phase, type[Any]] = {
     Phase.CLOSING: Evaluated,
     Phase.SAVING: Saved,
 }
-_RESULTS = frozenset(EXPECTED.values())
+_WAITS = (Phase.WAITING, Phase.HOLDING, Phase.LEAVING)  # for somebody else
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,7 @@ class Node:
     def __init__(self, neighborhood: Neighborhood, config: NodeConfig) -> None:
         self.neighborhood = neighborhood
         self.config = config
+        self.in_step = config.quorum is None
         self.phase = Phase.NEW
         self.round = 0  # the round worked on; 0 before the first
         self.merged = 0  # the last round that is done
@@ -150,6 +154,10 @@ class Node:
         self.patience = Patience()
         self._inbox = Inbox(config.quorum is None, config.depth, config.max_age, config.rounds)
         self._own: dict[int, Snapshot] = {}
+        self._row = neighborhood.at(1)  # of the round worked on
+        self._n_up = 0  # peers to which the link is there
+        # there is a wait that somebody's patience ends, and it is learnt
+        self._learns = bool(config.quorum) and config.patience_s is None
         self._loss = 0.0
         self._members: tuple[Member, ...] = ()
         self._awaited: int | None = None  # in step: a source that held back this round's merge when we last looked
@@ -159,15 +167,6 @@ class Node:
         self._stopping = False
         self._now = 0.0
         self._out: list[Action] = []
-
-    @property
-    def in_step(self) -> bool:
-        return self.config.quorum is None
-
-    @property
-    def _learns(self) -> bool:
-        """There is a wait that somebody's patience ends, and it is learnt."""
-        return bool(self.config.quorum) and self.config.patience_s is None
 
     @property
     def inbox_size(self) -> int:
@@ -182,15 +181,16 @@ class Node:
         self._now = now
         if self.phase is Phase.DONE:
             return []
-        kind = type(event)
-        react = _REACTIONS.get(kind)
-        if react is None:
+        found = _REACTIONS.get(type(event))
+        if found is None:
             raise LocalError(f"{event!r} is no event")
-        if kind in _RESULTS and EXPECTED.get(self.phase) is not kind:
-            raise LocalError(f"{kind.__name__} while {self.phase.value}: {self._expectation()}")
-        self._out = []
+        react, due = found
+        if due and self.phase not in due:
+            raise LocalError(f"{type(event).__name__} while {self.phase.value}: {self._expectation()}")
+        out: list[Action] = []
+        self._out = out
         react(self, event)
-        return self._out
+        return out
 
     # --- results of our own actions ---------------------------------------------------------------------------
 
@@ -206,7 +206,7 @@ class Node:
             self._close()
             return
         if self._keep(event.snapshot):
-            self._offer(self._row().targets, self.round)
+            self._offer(self._row.targets, self.round)
         else:
             self._offer_again()
         self.phase = Phase.WAITING
@@ -217,18 +217,23 @@ class Node:
             self.patience.took(took_s)
             self.patience.begin(self._now, self._missing(), self._inbox.peers())
         self._merge_if_ready()
-        self._set_deadline()
+        if self.phase is Phase.WAITING:  # else this is done
+            self._set_deadline()
 
     def _keep(self, snapshot: Snapshot) -> bool:
         """Hold a new snapshot for sending, in place of one that nobody fetches. False if there is none."""
         if len(self._own) >= self.config.depth:
-            fetched = {p.pulled[0] for p in self.peers.values() if p.up and self._now - p.pulled[1] < PULLED_S}
-            free = sorted(r for r in self._own if self.in_step or r not in fetched)
-            if not free:
+            oldest = min(self._own) if self.in_step else self._oldest_free()
+            if oldest is None:
                 return False
-            del self._own[free[0]]
+            del self._own[oldest]
         self._own[self.round] = snapshot
         return True
+
+    def _oldest_free(self) -> int | None:
+        """The oldest round that is kept and that nobody fetches."""
+        fetched = {p.pulled[0] for p in self.peers.values() if p.up and self._now - p.pulled[1] < PULLED_S}
+        return min((r for r in self._own if r not in fetched), default=None)
 
     def _offer_again(self) -> None:
         """All that we keep is being fetched: who has not asked for the newest may not have heard of it, and if it
@@ -238,7 +243,9 @@ class Node:
         self._offer([t for t in targets if self.peers[t].pulled[0] < newest], newest)
 
     def _merged(self, event: Merged) -> None:
-        self.age = max([self.age, *(m.snapshot.age for m in self._members)])
+        for member in self._members:
+            if member.snapshot.age > self.age:
+                self.age = member.snapshot.age
         self._round_done(event.numbers)
 
     def _evaluated(self, event: Evaluated) -> None:
@@ -271,12 +278,16 @@ class Node:
         if self._stopping or following > self.config.rounds:
             self._close()
             return
-        self.round = following
+        self._work_on(following)
         self.phase = Phase.HOLDING
         self._since = self._now
         self._ask_every_s = ASK_AGAIN_S
         self._train_if_room()
         self._set_deadline()
+
+    def _work_on(self, round: int) -> None:
+        self.round = round
+        self._row = self.neighborhood.at(round or 1)
 
     def _following_round(self) -> int:
         following, nearest = self.merged + 1, math.inf
@@ -284,7 +295,8 @@ class Node:
             return following
         # A source may be `depth` rounds past our last Ack by right. And the nearest counts, not the furthest: one
         # neighbor that lies about its round moves nobody.
-        for peer in map(self.peers.__getitem__, self.neighborhood.sources):
+        for number in self.neighborhood.sources:
+            peer = self.peers[number]
             if peer.up and peer.reachable(self.round):
                 if peer.round <= self.merged + self.config.depth:
                     return following
@@ -306,7 +318,7 @@ class Node:
         oldest = self.round - self.config.depth
         if oldest < 1:
             return []  # nobody has merged less than nothing
-        owed, before = self._row().targets, self.neighborhood.at(oldest).targets
+        owed, before = self._row.targets, self.neighborhood.at(oldest).targets
         if before is not owed:
             owed = tuple(sorted({*owed, *before}))
         return [t for t in owed if self.peers[t].merged < oldest and self._keeps_step(t)]
@@ -314,40 +326,42 @@ class Node:
     def _merge_if_ready(self) -> None:
         if self.phase is not Phase.WAITING or not self._enough():
             return
-        self._members = self._inbox.take(self._row().weights, self.round)
+        self._members = self._inbox.take(self._row.weights, self.round)
         self._wait_s = self._now - self._since
         if not self._members:
             self._round_done({})
             return
         self.phase = Phase.MERGING
-        own_weight = max(0.0, 1.0 - math.fsum(m.weight for m in self._members))
+        own_weight = self._row.own
+        if len(self._members) < len(self._row.weights):
+            own_weight = max(0.0, 1.0 - math.fsum(m.weight for m in self._members))
         self._out.append(Merge(self.round, own_weight, self.age, self._members))
 
     def _missing(self) -> list[int]:
         """The sources of this round that we wait for."""
-        return [p for p, _ in self._row().weights if self._is_missing(p)]
+        return [p for p, _ in self._row.weights if self._is_missing(p)]
 
     def _is_missing(self, source: int) -> bool:
-        if self._inbox.has(source, self.round):
+        peer, round = self.peers[source], self.round
+        if self._inbox.has(source, round) or not peer.reachable(round):
             return False
-        peer = self.peers[source]
-        return peer.keeps_step(self.round) if self.in_step else peer.reachable(self.round)
+        return peer.awaited_from <= round or not self.in_step
 
     def _held_back(self) -> bool:
         """In step, there is a source that we wait for. Whoever held us back before mostly still does: the others are
         looked at only if it does not, the last first, so that a round costs about one look at each source."""
         if self._awaited is None or not self._is_missing(self._awaited):
-            self._awaited = next((p for p, _ in reversed(self._row().weights) if self._is_missing(p)), None)
+            self._awaited = next((p for p, _ in reversed(self._row.weights) if self._is_missing(p)), None)
         return self._awaited is not None
 
     def _enough(self) -> bool:
         if self.in_step:
-            return not self._held_back()
+            return self._inbox.count(self.round) == len(self._row.weights) or not self._held_back()
         missing = self._missing()
         if not missing:
             return True
         quorum = self.config.quorum or 0
-        arrived = sum(self._inbox.has(p, self.round) for p, _ in self._row().weights)
+        arrived = sum(self._inbox.has(p, self.round) for p, _ in self._row.weights)
         return arrived >= quorum or self._patience_over(missing)
 
     def _patience_over(self, missing: list[int]) -> bool:
@@ -383,15 +397,15 @@ class Node:
 
     def _course(self) -> dict[str, Any]:
         """What a round came to. Figures per neighbor only now and then: a dense graph has many."""
-        lags = {m.peer: self.round - m.snapshot.round for m in self._members}
+        lags = {} if self.in_step else {m.peer: self.round - m.snapshot.round for m in self._members}
         numbers: dict[str, Any] = {
             "loss": self._loss,
             "age": self.age,
             "steps": self.steps,
-            "merged": len(lags),
+            "merged": len(self._members),
             "staleness": sum(lags.values()) / len(lags) if lags else 0.0,
             "wait_s": self._wait_s,
-            "neighbors_up": sum([p.up for p in self.peers.values()]),
+            "neighbors_up": self._n_up,
         }
         if not self.in_step and self._evaluation_due():
             numbers["lag"] = {str(peer): lag for peer, lag in lags.items()}
@@ -402,8 +416,8 @@ class Node:
     def _acknowledge(self) -> None:
         """Tell the sources that will not hear it from our next offer."""
         if self.in_step:
-            offered = self.neighborhood.at(self.merged + 1).targets
-            for peer in sorted(set(self.neighborhood.sources).difference(offered)):
+            untold = self.neighborhood.untold
+            for peer in untold[self.merged % len(untold)]:  # the first row is that of round 1
                 self._send(peer, Ack(self.merged))
 
     # --- the end -----------------------------------------------------------------------------------------------
@@ -412,7 +426,7 @@ class Node:
         """Measure and save what we have. On an early end the neighbors hear of it first."""
         if self._stopping:
             self._say_goodbye()
-        self.round = self.merged
+        self._work_on(self.merged)
         self.deadline = None
         if self.config.evaluates:
             self.phase = Phase.CLOSING
@@ -454,7 +468,37 @@ class Node:
     # --- what comes in -----------------------------------------------------------------------------------------
 
     def _received(self, event: Received) -> None:
-        message = event.message
+        self._take_in(event.message, event.snapshot)
+        self._progress()
+
+    def _arrived(self, event: Arrived) -> None:
+        """In step nearly all are models that we wait for now or next: there is a short way for those."""
+        waits = self.in_step and self.merged < self.round
+        first = self.round + (self.phase is Phase.MERGING)
+        last = self.round + self.config.depth - 1 if waits else 0
+        peers, digest, sources = self.peers, self.config.digest, self._row.sources
+        for item in event.items:
+            if not isinstance(item, Pushed):
+                self._take_in(item.message, item.snapshot)
+            elif (
+                first <= (round := item.offer.round) <= last
+                and (peer := peers.get(item.sender)) is not None
+                and peer.session == item.session
+                and not peer.foreign
+                and peer.fetching is None
+                and item.offer.digest == digest
+                and item.sender in (sources if round == self.round else self.neighborhood.at(round).sources)
+                and self._inbox.put_first(item.sender, item.snapshot)
+            ):
+                peer.trained(round)
+            else:
+                message = Message(item.sender, self.neighborhood.node, item.session, item.offer)
+                self._take_in(message, item.snapshot)
+            if self.phase is Phase.DONE:
+                return
+        self._progress()
+
+    def _take_in(self, message: Message | Refusal, snapshot: Snapshot | Refusal | None) -> None:
         if isinstance(message, Refusal):
             self._refuse(message.reason, message.sender)
             return
@@ -466,8 +510,7 @@ class Node:
         else:
             if message.session > peer.session:
                 self._new_session(message.sender, peer, message.session)
-            self._read(message, peer, event.snapshot)
-            self._progress()
+            self._read(message, peer, snapshot)
 
     def _read(self, message: Message, peer: Peer, snapshot: Snapshot | Refusal | None) -> None:
         sender, body = message.sender, message.body
@@ -619,6 +662,7 @@ class Node:
         if peer.up:
             return
         peer.came_up(self.round)
+        self._n_up += 1
         self._report("peer_up", {"peer": event.peer})
         self._introduce(event.peer, peer)
         self._give_up_on_foreign(event.peer, peer)
@@ -636,6 +680,7 @@ class Node:
     def _peer_down(self, event: PeerDown) -> None:
         peer = self._peer(event.peer)
         if peer.up:
+            self._n_up -= 1
             self._report("peer_down", {"peer": event.peer})
         peer.went_down()
         self.patience.forget(event.peer)
@@ -677,13 +722,15 @@ class Node:
             return  # most models are not the last one missing: nothing below would come of them
         if self.phase is Phase.WAITING:
             self._merge_if_ready()
-        self._train_if_room()
-        self._leave_if_done()
+        elif self.phase is Phase.HOLDING:
+            self._train_if_room()
+        else:
+            self._leave_if_done()
         self._set_deadline()
 
     def _set_deadline(self) -> None:
         """Ask again in a while, if there is somebody to ask; with a quorum, no longer than our patience lasts."""
-        if not self._still_silent() and not self._laggards():
+        if self.phase not in _WAITS or not (self._still_silent() or self._laggards()):
             self.deadline = None
             return
         if self.phase is Phase.WAITING and not self.in_step:
@@ -718,9 +765,6 @@ class Node:
 
     # --- small things ------------------------------------------------------------------------------------------
 
-    def _row(self) -> Row:
-        return self.neighborhood.at(self.round or 1)
-
     def _keeps_step(self, number: int) -> bool:
         """In step, we wait for this peer in this round."""
         return self.in_step and self.peers[number].keeps_step(self.round)
@@ -741,9 +785,17 @@ class Node:
     def _offer(self, peers: Iterable[int], round: int) -> None:
         own = self._own[round]
         offer, offered = Offer(own.round, own.age, own.samples, own.digest), (round, self._now)
-        for peer in peers:
-            self.peers[peer].offered = offered
-            self._send(peer, offer, own)
+        receivers = []
+        for number in peers:
+            peer = self.peers[number]
+            peer.offered = offered
+            if peer.up:
+                receivers.append(number)
+        if len(receivers) > 1:
+            node, session = self.neighborhood.node, self.config.session
+            self._out.append(SendAll(tuple(receivers), node, session, offer, own))
+        elif receivers:
+            self._send(receivers[0], offer, own)
 
     def _send(self, peer: int, body: Body, snapshot: Snapshot | None = None) -> None:
         if self.peers[peer].up:
@@ -758,7 +810,8 @@ def _round_of(message: Message) -> int:
     return message.body.round if isinstance(message.body, Offer) else 0
 
 
-_REACTIONS: Mapping[type[Any], Callable[[Node, Any], None]] = {
+_Reaction = Callable[[Node, Any], None]
+_REACTS: Mapping[type[Any], _Reaction] = {
     Started: Node._started,
     Trained: Node._trained,
     Merged: Node._merged,
@@ -766,10 +819,15 @@ _REACTIONS: Mapping[type[Any], Callable[[Node, Any], None]] = {
     Saved: Node._saved,
     Failed: Node._failed,
     Received: Node._received,
+    Arrived: Node._arrived,
     SendDropped: Node._send_dropped,
     Served: Node._served,
     Woke: Node._woke,
     PeerUp: Node._peer_up,
     PeerDown: Node._peer_down,
     Stopped: Node._stopped,
+}
+_REACTIONS: Mapping[type[Any], tuple[_Reaction, tuple[Phase, ...]]] = {  # and the phases in which a result is due
+    kind: (react, tuple(phase for phase, expected in EXPECTED.items() if expected is kind))
+    for kind, react in _REACTS.items()
 }

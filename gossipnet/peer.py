@@ -30,12 +30,13 @@ class Peer:
 
         None will of a foreign peer; but until our link to it is up, it has not heard so from us, and that is awaited.
         """
-        foreign = self.foreign and self.up
-        return self.expected and not foreign and (self.last is None or self.last >= round)
+        if self.foreign and self.up:
+            return False
+        return self.expected and (self.last is None or self.last >= round)
 
     def keeps_step(self, round: int) -> bool:
         """In step, it is waited for in that round."""
-        return self.reachable(round) and self.awaited_from <= round
+        return self.awaited_from <= round and self.reachable(round)
 
     def came_up(self, round: int) -> None:
         """The link is there, while we work on `round`. After an absence we go on from the later of our two rounds."""
@@ -65,6 +66,15 @@ class Peer:
             self.round = round
         if round > self.merged + 1:
             self.merged = round - 1
+
+    def trained(self, round: int) -> None:
+        """Its model of that round, which we may take, came in."""
+        if round > self.newest:
+            self.newest = round
+        if round > self.round:  # as `works_on`
+            self.round = round
+            if round > self.merged + 1:
+                self.merged = round - 1
 
     def keeps_from(self, oldest: int, round: int) -> None:
         """It keeps no model older than `oldest`. We work on `round`, and wait for none that it has not."""

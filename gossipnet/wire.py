@@ -6,11 +6,12 @@ every field by the table of its kind; there is no field that it does not know an
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 import msgpack
+
+from gossipnet.value import value
 
 VERSION = 1
 HEADER_BYTES = 4096  # no header that we write is over 200 bytes; the rest is room for later versions
@@ -50,7 +51,7 @@ class Reason(StrEnum):
     FLOOD = "flood"  # connections were cut because they filled our memory
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Hello:
     """The first message on a link, and the answer to an Ask that cannot be met: where the sender is."""
 
@@ -58,7 +59,7 @@ class Hello:
     digest: bytes  # of its ModelSpec, 8 bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Payload:
     """A model as bytes: in the second frame of its offer, or to be fetched in chunks."""
 
@@ -68,7 +69,7 @@ class Payload:
     inline: bool = True  # in the second frame; not a field of the header
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Offer:
     """A model. The node makes it without `payload`; where bytes travel the driver adds it."""
 
@@ -79,14 +80,14 @@ class Offer:
     payload: Payload | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ask:
     """Send me your model of this round (again), and a Hello; round 0 asks for the Hello alone."""
 
     round: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Pull:
     """Send me these chunks of the model that you offered for this round."""
 
@@ -96,7 +97,7 @@ class Pull:
     chunk_bytes: int  # length of each but the last: what the receiver wants, up to what the sender allows
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Chunk:
     """A part of a model's payload, in the second frame: the bytes from index * chunk_bytes on."""
 
@@ -106,33 +107,33 @@ class Chunk:
     checksum: bytes  # xxh3_64 of this part, seeded with where it begins, 8 bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Gone:
     """The model of this round, of which you want chunks, is not here any more."""
 
     round: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ack:
     """I have merged this round; sent to neighbors whose models we take but who take none of ours."""
 
     round: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Bye:
     """I need no further model: this round was my last."""
 
     round: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Who:
     """Who are you, and do you know me? For a node that knows its neighbors by endpoint only; sent to ANYBODY."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Iam:
     """The answer to a Who, the only message that goes back on the connection of the other."""
 
@@ -145,7 +146,7 @@ class Iam:
 Body = Hello | Offer | Ask | Pull | Chunk | Gone | Ack | Bye | Who | Iam
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Message:
     sender: int
     receiver: int
@@ -153,7 +154,7 @@ class Message:
     body: Body
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Refusal:
     """What came in and was not let in. `sender` is what it claimed, if it got that far."""
 

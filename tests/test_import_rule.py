@@ -20,7 +20,7 @@ PACKAGE = Path(gossipnet.__file__).parent
 FILES = sorted(str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py"))
 
 RINGS = {
-    "values": "errors registry model streams config settings options toml_file",
+    "values": "errors value registry model streams config settings options toml_file",
     "rules": "arena codec lanes merge topology wire chunk_header transfer events inbox peer patience",
     "node": "node",
     "edges": "sim live training data checkpoint report run_folder progress doctor machine",

@@ -2,6 +2,8 @@
 
 import math
 import random
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from fake_swarm import DIGEST, FakeSwarm, is_offer, snapshot
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from gossipnet.errors import LocalError
 from gossipnet.events import (
+    Arrived,
     Cancel,
     Evaluate,
     Evaluated,
@@ -20,6 +23,7 @@ from gossipnet.events import (
     Merged,
     PeerDown,
     PeerUp,
+    Pushed,
     Received,
     Report,
     Save,
@@ -33,6 +37,7 @@ from gossipnet.events import (
     Train,
     Trained,
     Woke,
+    one_by_one,
 )
 from gossipnet.node import EXPECTED, Node, NodeConfig, Phase
 from gossipnet.topology import Neighborhood, Row, make_topology
@@ -278,7 +283,7 @@ class Story:
             self.feed(PeerUp(peer))
 
     def feed(self, event: object) -> list:
-        return self.node.handle(event, self.now)
+        return [*one_by_one(self.node.handle(event, self.now))]
 
     def train(self) -> list:
         return self.feed(Trained(snapshot(self.node.round, self.node.age + 5), 5, 0.7))
@@ -713,3 +718,90 @@ def test_offers_dropped_in_step_are_counted() -> None:
     swarm = FakeSwarm("ring", n=3, rounds=1, drop=drop).run()
     assert sum(n.dropped_sends for n in swarm.nodes) == 2
     assert all(n.merged == 1 for n in swarm.nodes)
+
+
+# --- many at a time ----------------------------------------------------------------------------------------------
+
+ITEMS = st.builds(
+    Pushed,
+    st.integers(1, 4),  # 4 is no neighbor
+    st.sampled_from([1, 1, 1, 2]),
+    st.builds(Offer, st.integers(0, 5), st.just(5), st.just(1), st.sampled_from([DIGEST, DIGEST, DIGEST, b"otherone"])),
+    st.none(),
+).map(lambda item: replace(item, snapshot=snapshot(item.offer.round, 5)))
+
+
+def results(actions: list, node: Node) -> list:
+    """The event that answers the work among these actions."""
+    answers = {Merge: Merged(), Train: Trained(snapshot(node.round, node.age + 1), 1, 0.5)}
+    return [answers[type(action)] for action in actions if type(action) in answers]
+
+
+def told(config: NodeConfig, batches: list, as_events: Callable[[list], list]) -> list:
+    """All actions of node 0 of four that hears of those batches, while its work is done at once every second time."""
+    node = Node(make_topology("complete", n=4).neighborhood(0), config)
+    out, due = [], []
+    for event in [Started(), PeerUp(1), PeerUp(2), PeerUp(3)]:
+        actions = node.handle(event, 0.0)
+        out += actions
+        due += results(actions, node)
+    for now, batch in enumerate(batches, start=1):
+        events = as_events(batch)
+        while events:
+            actions = node.handle(events.pop(0), float(now))
+            out += actions
+            due += results(actions, node)
+            if due and (now % 2 or not events):
+                events.append(due.pop(0))
+    return [*out, node.round, node.merged, dict(node.refused), node.peers, len(node._inbox)]
+
+
+def received(item: Pushed) -> Received:
+    return Received(Message(item.sender, 0, item.session, item.offer), item.snapshot)
+
+
+@given(
+    batches=st.lists(st.lists(ITEMS, max_size=6), max_size=12),
+    quorum=st.sampled_from([None, None, 0, 2]),
+    depth=st.sampled_from([2, 3]),
+)
+@settings(max_examples=150)
+def test_the_short_way_of_pushed_models_ends_where_the_long_one_does(batches, quorum, depth) -> None:
+    config = NodeConfig(4, 1, DIGEST, quorum=quorum, depth=depth, evaluates=False)
+    short = told(config, batches, lambda batch: [Arrived(batch)])
+    long = told(config, batches, lambda batch: [Arrived([received(item) for item in batch])])
+    assert repr(short) == repr(long)
+
+
+class InBatches(FakeSwarm):
+    """Every now and then a node gets all that is on its way to it at once, some of it in few words."""
+
+    def step(self) -> bool:
+        i = self.rng.randrange(2 * self.n)
+        queues = [q for (_, to), q in sorted(self.links.items()) if to == i and q and isinstance(q[0], Send)]
+        if not queues:
+            return super().step()
+        items = []
+        for queue in queues:
+            while queue and isinstance(queue[0], Send):
+                items.append(self.item(queue.popleft()))
+        self.feed(i, Arrived(items))
+        return True
+
+    def item(self, send: Send) -> Received | Pushed:
+        message = send.message
+        if is_offer(send) and self.rng.random() < 0.5:
+            return Pushed(message.sender, message.session, message.body, send.snapshot)
+        return Received(message, send.snapshot)
+
+
+@pytest.mark.parametrize("topology", IN_STEP)
+@given(seed=seeds)
+@settings(max_examples=15)
+def test_in_step_what_arrives_at_once_is_merged_as_one_by_one(topology: str, seed: int) -> None:
+    swarm = InBatches(topology, n=6, rounds=4, seed=seed).run()
+    for i, node in enumerate(swarm.nodes):
+        for merge in swarm.merges[i]:
+            assert members_of(merge) == {p: merge.round for p, _ in node.neighborhood.at(merge.round).weights}
+        assert swarm.finished[i] == Finish()
+        assert not node.refused

@@ -31,6 +31,7 @@ from gossipnet.events import (
     Train,
     Trained,
     Woke,
+    one_by_one,
 )
 from gossipnet.node import Node, NodeConfig
 from gossipnet.topology import make_topology
@@ -120,7 +121,7 @@ def replay(text: str) -> str:
             continue
         assert node is not None, "a transcript begins with: node topology=... n=... rounds=..."
         now = float(first.removesuffix("s"))
-        told += [f"    {write(action)}" for action in node.handle(read_event(node, words), now)]
+        told += [f"    {write(action)}" for action in one_by_one(node.handle(read_event(node, words), now))]
         if node.deadline is not None:
             told.append(f"    (wakes at {node.deadline:g}s)")
     return "\n".join(told) + "\n"

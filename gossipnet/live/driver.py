@@ -18,7 +18,6 @@ from gossipnet.arena import Arena
 from gossipnet.chunk_header import ChunkReader, ChunkWriter
 from gossipnet.codec import Codec
 from gossipnet.events import (
-    Action,
     Cancel,
     Evaluate,
     Event,
@@ -34,10 +33,12 @@ from gossipnet.events import (
     SendDropped,
     Serve,
     Served,
+    Single,
     Started,
     Stopped,
     Train,
     Woke,
+    one_by_one,
 )
 from gossipnet.live.memory import keep_free_memory
 from gossipnet.live.zeromq import READABLE, Arrival, Poller, Transport
@@ -299,12 +300,12 @@ class Driver(threading.Thread):
     def _handle(self, event: Event) -> None:
         events = deque([event])
         while events:
-            for action in self._node.handle(events.popleft(), self.now()):
+            for action in one_by_one(self._node.handle(events.popleft(), self.now())):
                 answer = self._carry_out(action)
                 if answer is not None:
                     events.append(answer)
 
-    def _carry_out(self, action: Action) -> Event | None:
+    def _carry_out(self, action: Single) -> Event | None:
         match action:
             case Send():
                 return self._send(action)

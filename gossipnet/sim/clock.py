@@ -2,7 +2,6 @@
 
 import heapq
 from collections import deque
-from collections.abc import Callable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -45,11 +44,3 @@ class Clock(Generic[T]):
         if not queue:
             del self._due[heapq.heappop(self._times)]
         return what
-
-    def pop_while(self, like: Callable[[T], bool]) -> list[T]:
-        """What else happens now, as long as it is `like` what happened."""
-        found: list[T] = []
-        queue = self._due.get(self.now)
-        while queue and like(queue[0]):
-            found.append(self.pop())
-        return found

@@ -32,7 +32,8 @@ class Line:
         self._reorder_rate = physics["reorder_rate"]
         self._stream = stream
         self._cuts = cuts
-        self._plain = not (any(physics[name] for name in _NAMES[1:]) or cuts)
+        # what is sent arrives after the latency, once, whatever else is sent
+        self.plain = not (any(physics[name] for name in _NAMES[1:]) or cuts)
         self._departures: deque[float] = deque()  # of what waits for its turn, or is on its way out
         self._last = 0.0  # the latest arrival of what is in order
         if self._reorder_rate and not self._jitter_s:
@@ -43,7 +44,7 @@ class Line:
 
     def send(self, size: int, now: float) -> tuple[float, ...] | None:
         """When `size` bytes that are sent now arrive: once, never, or more than once. None: the queue is full."""
-        if self._plain:
+        if self.plain:
             return (now + self.latency_s,)
         departs = self._departure(size, now)
         if departs is None:
@@ -104,6 +105,14 @@ class Network:
         except KeyError:
             line = self._lines[sender, receiver] = self._make(sender, receiver)
             return line
+
+    def route(self, sender: int, receivers: Iterable[int]) -> list[tuple[float, list[int]]] | None:
+        """Receivers by how long what is sent to them now travels; None where that is not the same each time."""
+        lines = [(receiver, self.line(sender, receiver)) for receiver in receivers]
+        if not all(line.plain for _, line in lines):
+            return None
+        latencies = dict.fromkeys(line.latency_s for _, line in lines)
+        return [(s, [receiver for receiver, line in lines if line.latency_s == s]) for s in latencies]
 
     def _make(self, sender: int, receiver: int) -> Line:
         given = self._topology.link(sender, receiver)

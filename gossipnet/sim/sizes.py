@@ -7,6 +7,7 @@ from dataclasses import fields
 from functools import cache
 from typing import Any
 
+from gossipnet.events import SendAll
 from gossipnet.wire import Message, Offer, Payload, encode
 
 TOKEN = b"simulate"  # as long as any swarm's
@@ -33,18 +34,21 @@ def header_bytes(message: Message, payload: Payload | None = None) -> int:
 
 
 class Headers:
-    """`header_bytes` of one message after the other: of a body to many receivers it is worked out once."""
+    """`header_bytes` of one offer after the other: of those of one round it is worked out once."""
 
-    def __init__(self) -> None:
-        self._last: tuple[Any, ...] = (None, 0, 0, None)
-        self._rest = 0  # bytes of the last header without its receiver
+    def __init__(self, payload: Payload) -> None:
+        self._payload = payload
+        self._last = (-1, -1, -1, -1)
+        self._rest = 0  # bytes of the last header without its sender and receiver
 
-    def size(self, message: Message, payload: Payload | None = None) -> int:
-        body, sender, session, before = self._last
-        if message.body is not body or payload is not before or (message.sender, message.session) != (sender, session):
-            self._last = message.body, message.sender, message.session, payload
-            self._rest = header_bytes(message, payload) - count_bytes(message.receiver)
-        return self._rest + count_bytes(message.receiver)
+    def offer(self, message: SendAll) -> int:
+        """The bytes of such an Offer's header, without its receiver."""
+        offer = message.offer
+        key = offer.round, offer.age, offer.samples, message.session
+        if key != self._last:
+            self._last = key
+            self._rest = header_bytes(Message(0, 0, message.session, offer), self._payload) - 2
+        return self._rest + count_bytes(message.sender)
 
 
 @cache

@@ -6,12 +6,14 @@ a new Node with a later session; what was due to the last one is void, and what 
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, get_args
 
 from gossipnet.events import (
     Action,
+    Arrived,
     Cancel,
     Evaluate,
     Event,
@@ -20,10 +22,12 @@ from gossipnet.events import (
     Merge,
     PeerDown,
     PeerUp,
+    Pushed,
     Received,
     Report,
     Save,
     Send,
+    SendAll,
     SendDropped,
     Serve,
     Served,
@@ -40,7 +44,7 @@ from gossipnet.sim.engine import Engine, Job, Work
 from gossipnet.sim.garbage import seldom_collected
 from gossipnet.sim.network import Network
 from gossipnet.sim.presets import Conditions
-from gossipnet.sim.sizes import Headers
+from gossipnet.sim.sizes import Headers, count_bytes, header_bytes
 from gossipnet.sim.speeds import node_speeds
 from gossipnet.sim.transfers import Arrivals, Parts, Piece
 from gossipnet.streams import generator
@@ -90,8 +94,34 @@ class Chase:
     """What a node fetches may be overdue."""
 
 
-Due = Event | Work | Piece | Notice | Chase | Move  # a Move is a tuple: it happens whatever process there is
+class Mail(defaultdict[int, list[Received | Pushed | Piece]]):
+    """What arrives at one time: of each receiver, in the order in which it was sent."""
+
+    def __init__(self) -> None:
+        super().__init__(list)
+
+
+class Jobs(list[Job]):
+    """Work of one kind that is due at one time."""
+
+
+class Happening(NamedTuple):
+    """What else is due to a node. A Move is a tuple: it happens whatever process there is."""
+
+    node: int
+    life: int
+    what: Event | Notice | Chase | Move
+
+
+Due = Mail | Jobs | Happening
 TURN = "turn"  # the move by which a cut begins or ends
+
+
+class Route(NamedTuple):
+    """How offers get from a node to some of its peers."""
+
+    receivers: list[tuple[float, list[int]]] | None  # by latency; None where each line is to be asked each time
+    header_bytes: int  # what the receivers take in all headers together
 
 
 @dataclass(slots=True)
@@ -103,6 +133,8 @@ class Place:
     moves: Iterator[Move]
     here: bool = True  # its process is there
     life: int = 0  # counts its comings and goings
+    work: Work | None = None  # what is under way
+    routes: dict[tuple[int, ...], Route] = field(default_factory=dict)
     sees: set[int] = field(default_factory=set)  # peers that it takes to be there
     bytes_sent: int = 0
     messages_sent: int = 0
@@ -123,7 +155,7 @@ class World:
         self.failed: list[int] = []  # nodes that raised
         self._outlet = outlet
         self._parts = setting.parts
-        self._headers = Headers()
+        self._headers = Headers(setting.parts.payload)
         self._network = network_of(topology, setting)
         speeds = node_speeds(setting.conditions.speed, topology, setting.seed)
         self._step_s = [setting.compute_s / speed for speed in speeds]
@@ -132,7 +164,9 @@ class World:
             Place(self._new_node(i, SESSION), Arrivals(i, SESSION), churn(i, generator(setting.seed, i, "churn")))
             for i in range(topology.n)
         ]
-        self._clock: Clock[tuple[int, int, Due]] = Clock()
+        self._clock: Clock[Due] = Clock()
+        self._mail: dict[float, Mail] = {}
+        self._jobs: dict[type[Work], dict[float, Jobs]] = {kind: {} for kind in get_args(Work)}
         self._stopped = False
         self._begun = False
 
@@ -194,41 +228,64 @@ class World:
         for i in range(len(self.places)):
             self._push(self.now, i, Stopped())
 
-    def _push(self, at: float, i: int, due: Due) -> None:
-        self._clock.push(at, (i, self.places[i].life, due))
+    def _push(self, at: float, i: int, what: "Event | Notice | Chase | Move") -> None:
+        self._clock.push(at, Happening(i, self.places[i].life, what))
 
     def _next(self) -> None:
-        i, life, due = self._clock.pop()
-        place = self.places[i]
-        if isinstance(due, tuple):
-            self._move(i, place, due[1])
-        elif life == place.life and place.here:
-            if isinstance(due, Received):  # first, for most are
-                self._handle(i, due)
-            elif isinstance(due, Work):
-                self._work(self._jobs_like(i, due))
-            else:
-                self._happen(i, place, due)
+        due = self._clock.pop()
+        if isinstance(due, Mail):
+            del self._mail[self._clock.now]
+            self._deliver(due)
+        elif isinstance(due, Jobs):
+            del self._jobs[type(due[0].work)][self._clock.now]
+            places = self.places
+            jobs = [job for job in due if places[job.node].work is job.work]
+            if jobs:
+                self._work(jobs)
+        else:
+            i, life, what = due
+            place = self.places[i]
+            if isinstance(what, tuple):
+                self._move(i, place, what[1])
+            elif life == place.life and place.here:
+                self._happen(i, place, what)
 
     # --- what is due -------------------------------------------------------------------------------------------
 
-    def _jobs_like(self, i: int, work: Work) -> list[Job]:
-        """That job, and those of its kind that are due next at the same time."""
-        others = self._clock.pop_while(lambda other: type(other[2]) is type(work))
-        alive = [Job(j, other) for j, life, other in others if life == self.places[j].life and isinstance(other, Work)]
-        return [Job(i, work), *alive]
+    def _ask_for(self, at: float, i: int, place: Place, work: Work) -> None:
+        """Have work done at that time, together with all of its kind that is due then."""
+        place.work = work
+        jobs = self._jobs[type(work)].get(at)
+        if jobs is None:
+            jobs = self._jobs[type(work)][at] = Jobs()
+            self._clock.push(at, jobs)
+        jobs.append(Job(i, work))
 
     def _work(self, jobs: Sequence[Job]) -> None:
         """Jobs of one kind that are due now: their results are events."""
         for (i, work), event in zip(jobs, self.engine.carry_out(jobs), strict=True):
+            self.places[i].work = None
             if isinstance(work, Evaluate) and not work.final:
                 self._outlet.sample(self.now, i, work.round)
             self._handle(i, event)
 
-    def _happen(self, i: int, place: Place, due: "Event | Piece | Notice | Chase") -> None:
+    def _deliver(self, mail: Mail) -> None:
+        """Each node gets at once what comes to it now."""
+        for i, items in mail.items():
+            place = self.places[i]
+            if not place.here:
+                continue
+            if self._parts.whole:
+                self._handle(i, Arrived(items))  # type: ignore[arg-type]  # then there are no pieces
+                continue
+            for item in items:
+                if isinstance(item, Piece):
+                    self._take_in(i, place, item)
+                else:
+                    self._handle(i, Arrived([item]))
+
+    def _happen(self, i: int, place: Place, due: "Event | Notice | Chase") -> None:
         match due:
-            case Piece():
-                self._take_in(i, place, due)
             case Notice():
                 self._look(i, place, due)
             case Chase():
@@ -250,37 +307,34 @@ class World:
             self._push(deadline, i, Woke())
 
     def _carry_out(self, i: int, place: Place, action: Action) -> None:
-        match action:
-            case Send():
-                self._send(i, place, action)
-            case Report():
-                self._outlet.report(self.now, i, action.event, action.round, action.numbers)
-            case Train():
-                self._begin(i, action)
-            case Merge() | Evaluate() | Save():
-                self._push(self.now, i, action)
-            case Fetch():
-                self._request(i, place, place.arrivals.begin(action.message, self.now))
-            case Cancel():
-                place.arrivals.cancel(action.peer)
-            case Serve():
-                self._serve(i, place, action)
-            case Finish():
-                self._finish(i, place, action)
+        _ACTIONS[type(action)](self, i, place, action)
 
-    def _begin(self, i: int, action: Train) -> None:
+    def _report(self, i: int, place: Place, action: Report) -> None:
+        self._outlet.report(self._clock.now, i, action.event, action.round, action.numbers)
+
+    def _work_now(self, i: int, place: Place, action: Work) -> None:
+        self._ask_for(self._clock.now, i, place, action)
+
+    def _fetch(self, i: int, place: Place, action: Fetch) -> None:
+        self._request(i, place, place.arrivals.begin(action.message, self.now))
+
+    def _cancel(self, i: int, place: Place, action: Cancel) -> None:
+        place.arrivals.cancel(action.peer)
+
+    def _begin(self, i: int, place: Place, action: Train) -> None:
         """It is trained when it is due. The step under way when time is up is the last one, as in the live world."""
-        steps, each_s, left_s = action.steps, self._step_s[i], self.setting.seconds - self.now
+        each_s = self._step_s[i]
         if self.setting.seconds:
-            steps = min(steps, max(1, math.ceil(left_s / each_s - 1e-9)))  # sums of times are not exact
+            left_s = self.setting.seconds - self.now
+            steps = min(action.steps, max(1, math.ceil(left_s / each_s - 1e-9)))  # sums of times are not exact
             action = replace(action, steps=steps)
         if action.round == 1:
             self._outlet.sample(self.now, i, 0)
         self.engine.begin(i, action)
-        self._push(self.now + steps * each_s, i, action)
+        self._ask_for(self._clock.now + action.steps * each_s, i, place, action)
 
     def _finish(self, i: int, place: Place, action: Finish) -> None:
-        place.error, place.here, self.ended_s = action.error, False, self.now
+        place.error, place.here, place.work, self.ended_s = action.error, False, None, self.now
         for peer in place.node.peers:
             self._push(self._network.line(i, peer).after_all(self.now), peer, Notice(i, gone=True))
         if action.error is None:
@@ -293,46 +347,73 @@ class World:
     # --- messages ----------------------------------------------------------------------------------------------
 
     def _send(self, i: int, place: Place, action: Send) -> None:
-        message = action.message
-        if not isinstance(message.body, Offer):
-            sent = self._transmit(i, place, message, self._headers.size(message), Received(message))
-        elif self._parts.whole:
-            size = self._headers.size(message, self._parts.payload) + self._parts.payload.size
-            sent = self._transmit(i, place, message, size, Received(message, action.snapshot))
-        else:
-            size = self._headers.size(message, self._parts.payload)
-            sent = self._transmit(i, place, message, size, Received(self._parts.offered(message)))
-        if not sent:
+        message, size, received = action.message, header_bytes(action.message), Received(action.message)
+        if isinstance(message.body, Offer):
+            size = header_bytes(message, self._parts.payload)
+            if self._parts.whole:
+                size += self._parts.payload.size
+                received = Received(message, action.snapshot)
+            else:
+                received = Received(self._parts.offered(message))
+        if not self._transmit(i, place, message.receiver, size, received):
             self._push(self.now, i, SendDropped(message))
 
-    def _transmit(self, i: int, place: Place, message: Message, size: int, due: Due) -> bool:
+    def _send_all(self, i: int, place: Place, action: SendAll) -> None:
+        """An offer to several. What travels alike goes together."""
+        route = place.routes.get(action.receivers)
+        if route is None:
+            route = place.routes[action.receivers] = self._route(i, action.receivers)
+        if route.receivers is None or not self._parts.whole:
+            for send in action.each():
+                self._send(i, place, send)
+            return
+        pushed = Pushed(i, action.session, action.offer, action.snapshot)
+        for latency_s, receivers in route.receivers:
+            mail = self._mail_at(self._clock.now + latency_s)
+            for receiver in receivers:
+                mail[receiver].append(pushed)
+        count = len(action.receivers)
+        place.bytes_sent += count * (self._headers.offer(action) + self._parts.payload.size) + route.header_bytes
+        place.messages_sent += count
+
+    def _route(self, i: int, receivers: tuple[int, ...]) -> Route:
+        return Route(self._network.route(i, receivers), sum(map(count_bytes, receivers)))
+
+    def _mail_at(self, at: float) -> Mail:
+        mail = self._mail.get(at)
+        if mail is None:
+            mail = self._mail[at] = Mail()
+            self._clock.push(at, mail)
+        return mail
+
+    def _transmit(self, i: int, place: Place, receiver: int, size: int, item: "Received | Piece") -> bool:
         """Put a message on its line; False if that takes no more."""
-        receiver = message.receiver
         times = self._network.line(i, receiver).send(size, self._clock.now)
         if times is None:
             return False
         place.bytes_sent += size
         place.messages_sent += 1
         for at in times:
-            self._push(at, receiver, due)
+            self._mail_at(at)[receiver].append(item)
         return True
 
     def _request(self, i: int, place: Place, requests: list[Message]) -> None:
         """Ask for chunks. Best effort: what gets lost is asked for again."""
         for message in requests:
-            self._transmit(i, place, message, self._headers.size(self._parts.on_the_wire(message)), Received(message))
+            size = header_bytes(self._parts.on_the_wire(message))
+            self._transmit(i, place, message.receiver, size, Received(message))
         deadline = place.arrivals.deadline
         if deadline is not None and (place.chase_at is None or deadline < place.chase_at):
             place.chase_at = deadline
             self._push(deadline, i, Chase())
 
-    def _serve(self, i: int, place: Place, action: Serve) -> None:
+    def _serve(self, i: int, place: Place, serve: Serve) -> None:
         """Send chunks until the line takes no more; the receiver asks again for the rest."""
-        for piece, size in self._parts.chunks(action, i, place.node.config.session):
-            if not self._transmit(i, place, piece.message, self._headers.size(piece.message) + size, piece):
+        for piece, size in self._parts.chunks(serve, i, place.node.config.session):
+            if not self._transmit(i, place, serve.peer, header_bytes(piece.message) + size, piece):
                 return
-        if action.pull.first + action.pull.count >= self._parts.n_chunks:
-            self._handle(i, Served(action.peer, action.pull.round))
+        if serve.pull.first + serve.pull.count >= self._parts.n_chunks:
+            self._handle(i, Served(serve.peer, serve.pull.round))
 
     def _take_in(self, i: int, place: Place, piece: Piece) -> None:
         requests, received = place.arrivals.take_in(piece, self.now)
@@ -369,7 +450,7 @@ class World:
         return self._stopped or bool(self.setting.seconds and self.now >= self.setting.seconds)
 
     def _crash(self, i: int, place: Place) -> None:
-        place.here = False
+        place.here, place.work = False, None
         place.life += 1
         self._outlet.report(self.now, i, "crashed", max(1, place.node.round), {})
         for peer in place.node.peers:
@@ -378,6 +459,8 @@ class World:
     def _come(self, i: int, place: Place, what: str) -> None:
         before = place.node
         place.life += 1
+        for mail in self._mail.values():
+            mail.pop(i, None)  # sent to the process before
         session = SESSION + place.life
         place.here, place.node, place.arrivals = True, self._new_node(i, session), Arrivals(i, session)
         place.wake_at = place.chase_at = None
@@ -407,6 +490,21 @@ class World:
         elif notice.gone and not there:  # seen before or not: a process that comes later is not waited for
             place.sees.discard(peer)
             self._handle(i, PeerDown(peer))
+
+
+_ACTIONS: Mapping[type[Any], Callable[[World, int, Place, Any], None]] = {
+    Send: World._send,
+    SendAll: World._send_all,
+    Report: World._report,
+    Train: World._begin,
+    Merge: World._work_now,
+    Evaluate: World._work_now,
+    Save: World._work_now,
+    Fetch: World._fetch,
+    Cancel: World._cancel,
+    Serve: World._serve,
+    Finish: World._finish,
+}
 
 
 def network_of(topology: Topology, setting: Setting) -> Network:

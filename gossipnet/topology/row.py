@@ -27,7 +27,7 @@ class Row:
         """The nodes whose models count."""
         return frozenset(peer for peer, _ in self.weights)
 
-    @property
+    @cached_property
     def own(self) -> float:
         """W_ii, what the peers leave: in [0, 1]."""
         return max(0.0, 1.0 - math.fsum(w for _, w in self.weights))
@@ -53,6 +53,11 @@ class Neighborhood:
     def at(self, round: int) -> Row:
         """The row of that round; the first round is 1, and after the last row comes the first again."""
         return self.rows[(round - 1) % len(self.rows)]
+
+    @cached_property
+    def untold(self) -> tuple[tuple[int, ...], ...]:
+        """Of each row the sources, of any, that the node does not send to, sorted."""
+        return tuple(tuple(sorted(set(self.sources).difference(row.targets))) for row in self.rows)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and numbers, fit for JSON and msgpack; `from_dict` takes them back."""

@@ -30,14 +30,3 @@ def test_what_is_asked_for_while_time_goes_on_takes_its_turn():
     assert not clock
     with pytest.raises(IndexError):
         clock.pop()
-
-
-def test_the_rest_of_a_kind_is_taken_as_far_as_it_comes_next():
-    clock = Clock()
-    for what in (1, 2, "x", 3):
-        clock.push(1.0, what)
-    clock.push(2.0, 4)
-    assert clock.pop() == 1
-    assert clock.pop_while(lambda what: isinstance(what, int)) == [2]
-    assert [clock.pop(), clock.pop()] == ["x", 3]
-    assert clock.pop_while(lambda what: isinstance(what, int)) == []

@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gossipnet.events import SendAll
 from gossipnet.sim.sizes import TOKEN, Headers, count_bytes, header_bytes
 from gossipnet.wire import Ack, Ask, Bye, Chunk, Gone, Hello, Message, Offer, Payload, Pull, encode
 
@@ -31,12 +32,12 @@ def test_whole_numbers_grow():
     assert [count_bytes(2**k) for k in (0, 7, 8, 16, 32)] == [1, 2, 3, 5, 9]
 
 
-@given(st.lists(st.tuples(st.sampled_from([1, 300]), count, st.sampled_from([1, 2**62]), st.integers(0, 3))))
-def test_one_after_the_other_they_are_as_long_as_each_alone(messages):
-    payloads = [Payload("float16", size, EIGHT) for size in (1, 10**6)]
-    known = [(Ack(1), None), (Ack(300), None), *((Offer(1, 2, 3, EIGHT, p), p) for p in payloads)]
-    headers = Headers()
-    for sender, receiver, session, which in messages:
-        body, payload = known[which]
-        message = Message(sender, receiver, session, body)
-        assert headers.size(message, payload) == header_bytes(message, payload)
+@given(st.lists(st.tuples(st.sampled_from([1, 300]), count, st.sampled_from([1, 2**62]), st.integers(0, 1))))
+def test_offers_one_after_the_other_are_as_long_as_each_alone(sent):
+    payload = Payload("float16", 10**6, EIGHT)
+    offers = [Offer(1, 2, 3, EIGHT), Offer(300, 70_000, 3, EIGHT)]
+    headers = Headers(payload)
+    for sender, receiver, session, which in sent:
+        message = Message(sender, receiver, session, offers[which])
+        to_all = SendAll((receiver,), sender, session, offers[which], None)
+        assert headers.offer(to_all) + count_bytes(receiver) == header_bytes(message, payload)

@@ -26,6 +26,7 @@ from gossipnet.events import (
     Train,
     Trained,
     Woke,
+    one_by_one,
 )
 from gossipnet.model import Snapshot
 from gossipnet.node import Node, NodeConfig, Phase
@@ -76,7 +77,7 @@ class FakeSwarm:
         events = deque([event])
         node = self.nodes[i]
         while events:
-            for action in node.handle(events.popleft(), self.now):
+            for action in one_by_one(node.handle(events.popleft(), self.now)):
                 match action:
                     case Send():
                         if self.drop(action):
