@@ -32,7 +32,7 @@ def return_free_memory() -> None:
 def keep_free_memory() -> None:
     """Let memory of chunks that have come in be there for the next ones; takes none by itself.
 
-    glibc learns from the largest block that was freed what is worth keeping. Left to learn from chunks, it gave back
-    and took again 15 to 20 MB for each model of 44 MB, which cost a fifth of all that its receiver did.
+    glibc learns from the largest block that was freed what is worth keeping. Left to learn from chunks, it gives back
+    and takes again a part of each model.
     """
     np.empty(KEPT_BYTES, np.uint8)
