@@ -6,12 +6,12 @@ import pytest
 from dst import Broken, main, play
 
 from gossipnet import transfer
-from gossipnet.events import Merge, Received, Train
+from gossipnet.events import Arrived, Merge, Pushed, Train
 from gossipnet.inbox import Inbox
 from gossipnet.node import Node
 from gossipnet.peer import Peer
 from gossipnet.transfer import Fetches
-from gossipnet.wire import Refusal
+from gossipnet.wire import Message, Refusal
 
 BATCH = 10
 
@@ -62,8 +62,10 @@ def takes_what_was_refused(right, node, message, peer, offer, snapshot):
 
 
 def believes_old_processes(right, node, event, now):
-    if isinstance(event, Received) and not isinstance(event.message, Refusal) and event.message.sender in node.peers:
-        node.peers[event.message.sender].session = event.message.session
+    for item in event.items if isinstance(event, Arrived) else [event]:
+        said = item if isinstance(item, Pushed) else getattr(item, "message", None)
+        if isinstance(said, Pushed | Message) and getattr(said, "sender", None) in node.peers:
+            node.peers[said.sender].session = said.session
     return right(node, event, now)
 
 
@@ -95,7 +97,7 @@ def loses_one(right, inbox, weights, round):
 def copied(inbox):
     """One whose models are taken without going."""
     other = Inbox(inbox._in_step, inbox._depth, inbox._max_age, inbox._rounds)
-    other._held = dict(inbox._held)
+    other._held = {round: dict(models) for round, models in inbox._held.items()}
     return other
 
 

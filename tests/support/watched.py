@@ -4,7 +4,7 @@ import random
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 
-from gossipnet.events import Evaluate, Evaluated, Merge, Merged, Received, Save, Saved, Train, Trained
+from gossipnet.events import Arrived, Evaluate, Evaluated, Merge, Merged, Pushed, Received, Save, Saved, Train, Trained
 from gossipnet.model import Snapshot
 from gossipnet.node import NodeConfig
 from gossipnet.sim.world import SESSION, World
@@ -105,7 +105,9 @@ class Watched(World):
         super()._next()
 
     def _handle(self, i, event):
-        if self.corrupt_rate and isinstance(event, Received):
+        if self.corrupt_rate and isinstance(event, Arrived):
+            event = Arrived([self.spoil(item) for item in event.items])
+        elif self.corrupt_rate and isinstance(event, Received):
             event = self.spoil(event)
         if self.verbose:
             self.log.append(f"{self.now:8.3f} node {i}: {event!r:.200}")
@@ -117,6 +119,9 @@ class Watched(World):
 
     def spoil(self, event):
         """What comes of a model whose bytes arrive as others: what was pushed is a refusal, and no offer."""
+        if isinstance(event, Pushed):
+            refusal = Refusal(Reason.CORRUPT, "spoilt", event.sender)
+            return Received(refusal) if self.unlucky() else event
         message = event.message
         if isinstance(message, Refusal) or not isinstance(event.snapshot, Snapshot) or not self.unlucky():
             return event
@@ -157,9 +162,9 @@ class Watched(World):
 
     def check_node(self, i, place):
         node = place.node
-        depth, held = node.config.depth, node._inbox._held
-        if len(held) > len(node.peers) * (depth if node.in_step else 1):
-            raise Broken(f"an inbox of {len(held)} models")
+        depth, held = node.config.depth, node.inbox_size
+        if held > len(node.peers) * (depth if node.in_step else 1):
+            raise Broken(f"an inbox of {held} models")
         if len(node._own) > depth:
             raise Broken(f"{len(node._own)} snapshots kept")
         if node.deadline is not None and node.deadline < self.now - 1e-9:
@@ -181,9 +186,10 @@ class Watched(World):
             if session > latest[number]:
                 raise Broken(f"a session of {number} that never was")
             known[number] = session
-        for (peer, _), snapshot in node._inbox._held.items():
-            if snapshot.storage.session != known.get(peer):
-                raise Broken(f"models of two lives of {peer}")
+        for models in node._inbox._held.values():
+            for peer, snapshot in models.items():
+                if snapshot.storage.session != known.get(peer):
+                    raise Broken(f"models of two lives of {peer}")
 
     def check_transfers(self, place):
         held = place.arrivals._fetches._transfers
