@@ -21,6 +21,7 @@ from gossipnet.errors import BadInput
 Floats = NDArray[np.float64]
 NAN = math.nan
 COMMON = ("time_s", "node", "event", "round")
+_ENCODER = json.JSONEncoder(allow_nan=False)
 
 
 class Recorder:
@@ -36,7 +37,10 @@ class Recorder:
 
     def write(self, record: Mapping[str, object]) -> None:
         """One line of strict JSON: nan and inf become null, numpy and torch scalars plain numbers."""
-        line = json.dumps(plain(record), allow_nan=False, separators=(", ", ": "))
+        try:
+            line = _ENCODER.encode(record)
+        except (TypeError, ValueError):  # what json does not write strictly by itself
+            line = _ENCODER.encode(plain(record))
         self._file.write(line.encode() + b"\n")
         self._file.flush()
 

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gossipnet.errors import BadInput
 from gossipnet.report import Metrics, Recorder
+from gossipnet.report.metrics import plain
 
 LINE = {"time_s": 1.5, "node": 0, "event": "merged", "round": 1, "loss": 0.5}
 
@@ -134,3 +136,24 @@ def test_csv_has_all_reports_in_their_order(tmp_path: Path) -> None:
 def test_a_missing_file_is_bad_input(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"nothing\.jsonl"):
         Metrics.from_file(tmp_path / "nothing.jsonl")
+
+
+NUMBERS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.floats(width=32).map(np.float32)
+    | st.floats().map(np.float64)
+    | st.integers(0, 9).map(np.int64)
+    | st.floats(width=32).map(torch.tensor)
+)
+
+
+@given(st.dictionaries(st.text(), NUMBERS | st.lists(NUMBERS) | st.dictionaries(st.integers(), NUMBERS)))
+def test_a_line_is_the_strict_json_of_plain_numbers(tmp_path_factory, record):
+    path = tmp_path_factory.mktemp("lines") / "metrics.jsonl"
+    with Recorder(path) as recorder:
+        recorder.write(record)
+    assert path.read_text() == json.dumps(plain(record), allow_nan=False) + "\n"
