@@ -48,12 +48,15 @@ def measure(args: argparse.Namespace, model: str, nodes: int, folder: Path) -> d
     words += ["--local-steps", "1", "--batch-size", str(args.batch_size), "--topology", "regular:d=4", "--json"]
     words += ["--set", f"report.evaluate_every={args.rounds}", "--set", "report.evaluate_nodes=16"]
     command = [sys.executable, "-m", "gossipnet", "sim", *words, "--out", str(folder), "--overwrite"]
-    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    peak = 0
-    while run.poll() is None:
-        peak = max(peak, resident_bytes(run.pid))
-        time.sleep(0.25)
-    said, talk = run.communicate()
+    with tempfile.TemporaryFile("w+") as said_file, tempfile.TemporaryFile("w+") as talk_file:
+        run = subprocess.Popen(command, stdout=said_file, stderr=talk_file)  # a pipe that nobody reads would fill up
+        peak = 0
+        while run.poll() is None:
+            peak = max(peak, resident_bytes(run.pid))
+            time.sleep(0.25)
+        said_file.seek(0)
+        talk_file.seek(0)
+        said, talk = said_file.read(), talk_file.read()
     if run.returncode:
         return {"model": model, "nodes": nodes, "refused": talk.strip().splitlines()[-1]}
     summary = json.loads(said)
