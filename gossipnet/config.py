@@ -195,7 +195,7 @@ class Experiment:
     max_age: int = option(
         0,
         "exchange.max_age",
-        "Free-running: refuse models that are more rounds behind than this; 0 takes any",
+        "Free-running: refuse models of a neighbor that fell more rounds behind than this; 0 takes any",
         Whole(0),
     )
 

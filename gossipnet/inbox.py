@@ -22,12 +22,12 @@ class Inbox:
         return sum(map(len, self._held.values()))
 
     def fault(
-        self, peer: int, round: int, newest: int, current: int, merged: int, members: Iterable[Member]
+        self, peer: int, round: int, newest: int, current: int, merged: int, members: Iterable[Member], fallen: int = 0
     ) -> Reason | None:
         """Why a model of that peer and round may not come in; None if it may.
 
         `newest` is the last round of the peer that was let in, `current` the round we work on, `merged` the last that
-        is done, `members` what is being merged at this moment.
+        is done, `members` what is being merged at this moment, `fallen` by how many rounds the peer fell behind us.
         """
         if round < 1:
             return Reason.STALE
@@ -35,8 +35,7 @@ class Inbox:
             return self._fault_in_step(peer, round, current, merged, members)
         if round <= newest:
             return Reason.DUPLICATE if round == newest else Reason.STALE
-        too_old = self._max_age and round < current - self._max_age
-        return Reason.STALE if too_old else None
+        return Reason.STALE if self._max_age and fallen > self._max_age else None
 
     def _fault_in_step(
         self, peer: int, round: int, current: int, merged: int, members: Iterable[Member]

@@ -130,7 +130,7 @@ class NodeConfig:
     quorum: int | None = None  # None = all, in step; 0 = free-running
     patience_s: float | None = None  # None = learnt; of no effect in step
     depth: int = 2  # rounds that the inbox takes, snapshots that we keep
-    max_age: int = 0  # free-running: refuse models more than this many rounds behind ours; 0 = never
+    max_age: int = 0  # free-running: refuse models of peers that fell this many rounds behind; 0 = never
     evaluate_every: int = 0  # rounds; 0 = only at the end
     evaluates: bool = True  # False: somebody else measures for the swarm
 
@@ -626,7 +626,8 @@ class Node:
             return Reason.SPEC
         if sender not in self.neighborhood.at(max(1, offer.round)).sources:
             return Reason.UNEXPECTED
-        return self._inbox.fault(sender, offer.round, peer.newest, self.round, self.merged, self._members)
+        fallen = 0 if self.in_step else peer.fell_behind(self.round - offer.round)
+        return self._inbox.fault(sender, offer.round, peer.newest, self.round, self.merged, self._members, fallen)
 
     def _gone(self, sender: int, peer: Peer, round: int) -> None:
         """The peer has no model of that round, and will have none: wait no longer for it."""

@@ -16,6 +16,7 @@ class Peer:
     round: int = 0  # the furthest round that it is known to work on
     merged: int = 0  # the furthest round that it is known to have merged
     newest: int = 0  # the newest round of it that was admitted
+    behind: int | None = None  # rounds: the least that a model of it was behind us since its link came up
     awaited_from: int = 1  # in step: the first round whose model we wait for
     last: int | None = None  # its last round, once it has said goodbye
     foreign: bool = False  # its model has another spec
@@ -40,7 +41,7 @@ class Peer:
 
     def came_up(self, round: int) -> None:
         """The link is there, while we work on `round`. After an absence we go on from the later of our two rounds."""
-        self.up, self.greeted = True, False
+        self.up, self.greeted, self.behind = True, False, None
         if not self.expected:
             self.expected = True
             self.awaited_from = max(self.awaited_from, round, self.round)
@@ -55,6 +56,7 @@ class Peer:
         """Its process is another one: what was known of the last is void. We work on `round`."""
         self.session = session
         self.round = self.merged = self.newest = 0
+        self.behind = None
         self.awaited_from = max(1, round)
         self.last, self.foreign = None, False
         self.fetching = self.waiting = None
@@ -75,6 +77,13 @@ class Peer:
             self.round = round
             if round > self.merged + 1:
                 self.merged = round - 1
+
+    def fell_behind(self, rounds: int) -> int:
+        """By how many rounds it has fallen behind since its link came up, given that this model of it is `rounds`
+        behind us. Who joins a swarm that is at round 1,000 counts its own from 1, and has not fallen behind."""
+        rounds = max(0, rounds)
+        self.behind = rounds if self.behind is None else min(self.behind, rounds)
+        return rounds - self.behind
 
     def keeps_from(self, oldest: int, round: int) -> None:
         """It keeps no model older than `oldest`. We work on `round`, and wait for none that it has not."""

@@ -52,8 +52,8 @@ def test_reasons() -> None:
     assert inbox.fault(0, 4, 0, 4, 4, ()) is Reason.STALE  # merged already
     assert inbox.fault(0, 6, 0, 4, 4, ()) is None
     free = Inbox(in_step=False, depth=2, max_age=2, rounds=100)
-    assert free.fault(0, 7, 0, 9, 8, ()) is None
-    assert free.fault(0, 6, 0, 9, 8, ()) is Reason.STALE
+    assert free.fault(0, 7, 0, 9, 8, (), fallen=2) is None
+    assert free.fault(0, 6, 0, 9, 8, (), fallen=3) is Reason.STALE
 
 
 def test_a_peer_that_started_again_has_nothing_here() -> None:

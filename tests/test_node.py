@@ -482,9 +482,41 @@ def test_a_free_running_node_takes_the_newest_and_refuses_the_old() -> None:
     story.feed(Merged())
     for _ in range(6):
         story.train()
-    story.offer(2, story.node.round - 3)
+    story.offer(1, story.node.round - 3)
     assert story.refusals()["stale"] == 2
     assert story.node.age == 20 + 6 * 5  # the newest age it has merged, and its own steps since
+
+
+def test_who_joins_late_is_taken_and_refused_once_it_falls_behind() -> None:
+    """Rounds are counted from the start of each process: they say nothing of one another, only how they change."""
+    story = Story(quorum=0, max_age=2, rounds=5000)
+    for _ in range(100):
+        story.train()
+    story.tell(1, Hello(1, DIGEST))
+    for round in (1, 2, 3):
+        story.offer(1, round)
+        assert members_of(story.train()[-1]) == {1: round}, "it goes on as fast as we do"
+        story.feed(Merged())
+    for _ in range(3):
+        story.train()
+    story.offer(1, 4)
+    assert story.refusals() == {"stale": 1}, "three rounds of ours in one of its own"
+    story.offer(1, 6)
+    assert story.refusals() == {"stale": 1}, "and it has caught up"
+
+
+def test_a_neighbor_is_taken_anew_after_its_link_was_down() -> None:
+    story = Story(quorum=0, max_age=2, rounds=5000)
+    story.offer(1, 1)
+    for _ in range(10):
+        if isinstance(story.train()[-1], Merge):
+            story.feed(Merged())
+    story.offer(1, 2)
+    assert story.refusals() == {"stale": 1}
+    story.feed(PeerDown(1))
+    story.feed(PeerUp(1))
+    story.offer(1, 3)
+    assert story.refusals() == {"stale": 1}
 
 
 def offer_of(peer: int, round: int) -> Message:

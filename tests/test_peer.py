@@ -47,3 +47,13 @@ def test_after_its_goodbye_only_earlier_rounds_may_come() -> None:
     assert peer.reachable(5)
     assert not peer.reachable(6)
     assert peer.merged == 5
+
+
+def test_how_far_a_neighbor_fell_behind_counts_from_its_best() -> None:
+    peer = Peer()
+    assert [peer.fell_behind(rounds) for rounds in (40, 42, 39, 41)] == [0, 2, 0, 2]
+    peer.went_down()
+    peer.came_up(50)
+    assert peer.fell_behind(60) == 0
+    peer.started_again(2, 50)
+    assert [peer.fell_behind(rounds) for rounds in (90, -3, 1)] == [0, 0, 1]

@@ -163,11 +163,15 @@ class Scenario:
         return [edge for edge in edges if merged_at.get(edge, -1.0) <= HEAL_S and self.waits(*edge)]
 
     def waits(self, j, i):
-        """Whether the edge still has to: both ends are there, and models of one may be what the other takes."""
+        """Whether the edge still has to: both ends are there, and models of one may be what the other takes.
+
+        Where nodes or links are slow, models of some fall behind by more than `max_age`.
+        """
         places = self.world.places
         here = places[i].here and places[j].here
         pulls = self.topology.period > 1 and not self.parts.whole  # a model is kept for the targets of its own round
-        return here and not (self.quorum is not None and (self.config.max_age or pulls))
+        uneven = self.quorum != 0 or self.world.setting.conditions.speed != "same" or not self.parts.whole
+        return here and not (self.quorum is not None and (pulls or (self.config.max_age and uneven)))
 
     def check_conserved(self):
         """In step, without trouble, on edges both ways, metropolis weights keep the mean of all models."""
