@@ -249,6 +249,28 @@ class Experiment:
     compute_s: float = option(
         0.01, "network.compute_s", "Virtual seconds that a local step takes, at speed 1", Number(0, above=True)
     )
+    step_s: tuple[float, ...] = option(
+        (),
+        "network.step_s",
+        "Virtual seconds that a local step takes on each node, one number per node; wins over compute_s and speed",
+        Several(Number(0, above=True), "a list of numbers > 0, one per node"),
+    )
+    spread: float = option(
+        0.0,
+        "network.spread",
+        "How far the times of a node's rounds lie apart: sigma of a log-normal law about their mean",
+        Number(0, high=10),
+    )
+    merge_s: float = option(0.0, "network.merge_s", "Virtual seconds that a merge takes", Number(0))
+    evaluate_s: float = option(
+        0.0, "network.evaluate_s", "Virtual seconds that an evaluation during the run takes", Number(0)
+    )
+    start_s: tuple[float, ...] = option(
+        (),
+        "network.start_s",
+        "Virtual seconds after which each node starts, one number per node; empty for all at once",
+        Several(Number(0), "a list of numbers >= 0, one per node"),
+    )
     notice_s: float = option(
         1.0,
         "network.notice_s",
@@ -273,10 +295,11 @@ class Experiment:
     def __post_init__(self) -> None:
         for known in options():
             object.__setattr__(self, known.name, known.admit(getattr(self, known.name), known.name))
-        if self.addresses and len(self.addresses) != self.nodes:
-            raise BadInput(
-                f"exchange.addresses: got {len(self.addresses)} endpoints for {self.nodes} nodes, expected one per node"
-            )
+        for name, items in (("addresses", "endpoints"), ("step_s", "times"), ("start_s", "times")):
+            given = getattr(self, name)
+            if given and len(given) != self.nodes:
+                dotted = next(known.dotted for known in options() if known.name == name)
+                raise BadInput(f"{dotted}: got {len(given)} {items} for {self.nodes} nodes, expected one per node")
         if len(set(self.addresses)) < len(self.addresses):
             raise BadInput("exchange.addresses: got an endpoint twice, expected one per node")
         # in the other transport no node has a port, and a million simulated nodes would not fit

@@ -159,6 +159,7 @@ class Member:
     peer: int
     weight: float
     snapshot: Snapshot
+    came_at: float = field(default=0.0, compare=False)  # `now` when it was let in
 
 
 @value

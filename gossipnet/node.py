@@ -162,7 +162,8 @@ class Node:
         self._members: tuple[Member, ...] = ()
         self._awaited: int | None = None  # in step: a source that held back this round's merge when we last looked
         self._since = 0.0  # when the local steps of this round began, or the wait after them
-        self._wait_s = 0.0
+        self._took_s = 0.0  # by the local steps of this round
+        self._merge_at = 0.0  # when what is merged was taken
         self._ask_every_s = ASK_AGAIN_S
         self._stopping = False
         self._now = 0.0
@@ -211,10 +212,10 @@ class Node:
             self._offer_again()
         self.phase = Phase.WAITING
         self._awaited = None
-        took_s, self._since = self._now - self._since, self._now
+        self._took_s, self._since = self._now - self._since, self._now
         self._ask_every_s = ASK_AGAIN_S
         if self._learns:
-            self.patience.took(took_s)
+            self.patience.took(self._took_s)
             self.patience.begin(self._now, self._missing(), self._inbox.peers())
         self._merge_if_ready()
         if self.phase is Phase.WAITING:  # else this is done
@@ -327,7 +328,7 @@ class Node:
         if self.phase is not Phase.WAITING or not self._enough():
             return
         self._members = self._inbox.take(self._row.weights, self.round)
-        self._wait_s = self._now - self._since
+        self._merge_at = self._now
         if not self._members:
             self._round_done({})
             return
@@ -404,9 +405,13 @@ class Node:
             "steps": self.steps,
             "merged": len(self._members),
             "staleness": sum(lags.values()) / len(lags) if lags else 0.0,
-            "wait_s": self._wait_s,
+            "wait_s": self._merge_at - self._since,
+            "train_s": self._took_s,
+            "merge_s": self._now - self._merge_at,
             "neighbors_up": self._n_up,
         }
+        if self._evaluation_due():
+            numbers["held_s"] = {str(m.peer): self._merge_at - m.came_at for m in self._members}
         if not self.in_step and self._evaluation_due():
             numbers["lag"] = {str(peer): lag for peer, lag in lags.items()}
             if self._learns:
@@ -488,7 +493,7 @@ class Node:
                 and peer.fetching is None
                 and item.offer.digest == digest
                 and item.sender in (sources if round == self.round else self.neighborhood.at(round).sources)
-                and self._inbox.put_first(item.sender, item.snapshot)
+                and self._inbox.put_first(item.sender, item.snapshot, self._now)
             ):
                 peer.trained(round)
             else:
@@ -585,7 +590,7 @@ class Node:
     def _admit(self, sender: int, peer: Peer, offer: Offer, snapshot: Snapshot) -> None:
         if offer.round > peer.newest:
             peer.newest = offer.round
-        self._inbox.put(sender, snapshot)
+        self._inbox.put(sender, snapshot, self._now)
         if self._learns:
             self.patience.came(sender, self._now)
 

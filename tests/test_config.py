@@ -37,7 +37,7 @@ def test_the_toml_form_holds_everything(experiment):
 
 @given(experiment=EXPERIMENTS)
 def test_settings_as_text_are_the_same_values(experiment):
-    others = ("addresses", "cuts", "model", "speed", "churn")  # lists, and empty texts
+    others = ("addresses", "cuts", "model", "speed", "churn", "step_s", "start_s")  # lists, and empty texts
     texts = {o.dotted: str(getattr(experiment, o.name)) for o in options() if o.name not in others}
     assert Experiment().with_settings(texts) == experiment
 
@@ -135,6 +135,11 @@ WRONG = {
     "[network]\nchurn = 'crashes:often=1'": "option of churn 'crashes' called 'often'",
     "[network]\ncuts = ['5-8 0']": "network.cuts: got '5-8 0', expected FROM..TO NODES",
     "[network]\npartitions = ['5..8 0']": "no option 'network.partitions'; did you mean 'network.cuts'",
+    "[network]\nstep_s = [0.1, 0.2]": "network.step_s: got 2 times for 8 nodes, expected one per node",
+    "[network]\nstep_s = [0.0]": "network.step_s: got 0.0, expected a finite number > 0",
+    "[network]\nstep_s = 0.1": "network.step_s: got 0.1, expected a list of numbers > 0, one per node",
+    "[swarm]\nnodes = 1\n[network]\nstart_s = [-1]": "network.start_s: got -1",
+    "[network]\nspread = 11": "network.spread: got 11",
     "[network]\nnotice_s = 0": "network.notice_s: got 0",
 }
 

@@ -12,6 +12,7 @@ from gossipnet.data.task import Task, make_task
 from gossipnet.report.log import NodeResult, RunLog
 from gossipnet.sim.choose import make_engine
 from gossipnet.sim.engine import Engine
+from gossipnet.sim.pace import Times
 from gossipnet.sim.presets import conditions
 from gossipnet.sim.transfers import Parts
 from gossipnet.sim.world import Setting, World
@@ -117,7 +118,14 @@ def setting_of(experiment: "Experiment", numel: int) -> Setting:
         parts=Parts(payload, experiment.push_bytes, experiment.chunk_bytes),
         seed=experiment.seed,
         cuts=experiment.cuts,
-        compute_s=experiment.compute_s,
+        times=Times(
+            compute_s=experiment.compute_s,
+            step_s=experiment.step_s,
+            spread=experiment.spread,
+            merge_s=experiment.merge_s,
+            evaluate_s=experiment.evaluate_s,
+            start_s=experiment.start_s,
+        ),
         notice_s=experiment.notice_s,
         seconds=experiment.seconds,
         stop_on_failure=experiment.on_failure == "stop",

@@ -1,8 +1,8 @@
 """The simulated world: the nodes of the live one, driven by a clock of events in place of sockets and processes.
 
-A local step takes `compute_s` over the node's speed; merging, measuring and saving take no time. The network says when
-what is sent arrives, the churn who is there, an engine how models are trained and merged. A process that comes again is
-a new Node with a later session; what was due to the last one is void, and what was sent to it is lost.
+The pace says what local steps, merges and evaluations take (saving, and the last evaluation, take no time), the network
+when what is sent arrives, the churn who is there, an engine how models are trained and merged. A process that comes
+again is a new Node with a later session; what was due to the last one is void, and what was sent to it is lost.
 """
 
 import math
@@ -43,6 +43,7 @@ from gossipnet.sim.cuts import parse_cuts
 from gossipnet.sim.engine import Engine, Job, Work
 from gossipnet.sim.garbage import seldom_collected
 from gossipnet.sim.network import Network
+from gossipnet.sim.pace import Pace, Times
 from gossipnet.sim.presets import Conditions
 from gossipnet.sim.sizes import Headers, count_bytes, header_bytes
 from gossipnet.sim.speeds import node_speeds
@@ -75,9 +76,9 @@ class Setting:
     parts: Parts
     seed: int
     cuts: Sequence[str] = ()
-    compute_s: float = 0.01  # of a local step, at speed 1
+    times: Times = field(default_factory=Times)
     notice_s: float = 1.0  # until a node takes a neighbor to be gone
-    seconds: float = 0.0  # when all end in good order; 0 is never
+    seconds: float = 0.0  # so long after all have started they end in good order; 0 is never
     stop_on_failure: bool = True
 
 
@@ -115,6 +116,7 @@ class Happening(NamedTuple):
 
 Due = Mail | Jobs | Happening
 TURN = "turn"  # the move by which a cut begins or ends
+START = "start"  # the move of a node that starts later than others
 
 
 class Route(NamedTuple):
@@ -158,7 +160,8 @@ class World:
         self._headers = Headers(setting.parts.payload)
         self._network = network_of(topology, setting)
         speeds = node_speeds(setting.conditions.speed, topology, setting.seed)
-        self._step_s = [setting.compute_s / speed for speed in speeds]
+        self._pace = Pace(setting.times, speeds, setting.seed)
+        self._until_s = self._pace.all_started_s + setting.seconds if setting.seconds else math.inf
         churn = churns.make(setting.conditions.churn)
         self.places = [
             Place(self._new_node(i, SESSION), Arrivals(i, SESSION), churn(i, generator(setting.seed, i, "churn")))
@@ -198,18 +201,21 @@ class World:
         self._begun = True
         absent = {i for i, place in enumerate(self.places) if self._schedule_move(i, place) == "join"}
         for i, place in enumerate(self.places):
-            place.here = i not in absent
+            at = self._pace.start_s(i)
+            place.here = i not in absent and not at
+            if at and i not in absent:
+                self._push(at, i, (at, START))
+            for peer in place.node.peers if i not in absent else ():
+                self._push(at, i, Notice(peer, gone=peer in absent))
             if place.here:
-                for peer in place.node.peers:
-                    self._push(0.0, i, PeerDown(peer) if peer in absent else Notice(peer, gone=False))
                 self._start(i)
         for at in self._network.turns():
             self._push(at, 0, (at, TURN))
 
     def _start(self, i: int) -> None:
         self._push(self.now, i, Started())
-        if self.setting.seconds:
-            self._push(self.setting.seconds, i, Stopped())
+        if self._until_s < math.inf:
+            self._push(self._until_s, i, Stopped())
 
     def _end_all(self) -> None:
         """Nothing more will happen. Who is not done is not there, or waits for what does not come."""
@@ -312,7 +318,14 @@ class World:
     def _report(self, i: int, place: Place, action: Report) -> None:
         self._outlet.report(self._clock.now, i, action.event, action.round, action.numbers)
 
-    def _work_now(self, i: int, place: Place, action: Work) -> None:
+    def _merge(self, i: int, place: Place, action: Merge) -> None:
+        self._ask_for(self._clock.now + self._pace.merge_s, i, place, action)
+
+    def _evaluate(self, i: int, place: Place, action: Evaluate) -> None:
+        takes_s = 0.0 if action.final else self._pace.evaluate_s
+        self._ask_for(self._clock.now + takes_s, i, place, action)
+
+    def _save(self, i: int, place: Place, action: Save) -> None:
         self._ask_for(self._clock.now, i, place, action)
 
     def _fetch(self, i: int, place: Place, action: Fetch) -> None:
@@ -323,9 +336,8 @@ class World:
 
     def _begin(self, i: int, place: Place, action: Train) -> None:
         """It is trained when it is due. The step under way when time is up is the last one, as in the live world."""
-        each_s = self._step_s[i]
-        if self.setting.seconds:
-            left_s = self.setting.seconds - self.now
+        each_s, left_s = self._pace.step_s(i), self._until_s - self.now
+        if left_s < math.inf:
             steps = min(action.steps, max(1, math.ceil(left_s / each_s - 1e-9)))  # sums of times are not exact
             action = replace(action, steps=steps)
         if action.round == 1:
@@ -437,6 +449,9 @@ class World:
             return
         if place.node.phase is Phase.DONE or self._over:
             return  # who is not there when the run ends stays away
+        if what == START:
+            self._start_late(i, place)
+            return
         if what == "crash":
             self._crash(i, place)
         elif what == "leave":
@@ -445,9 +460,18 @@ class World:
             self._come(i, place, what)
         self._schedule_move(i, place)
 
+    def _start_late(self, i: int, place: Place) -> None:
+        """Whoever started before sees it now. One that churn has started meanwhile runs already."""
+        if place.life:
+            return
+        place.here = True
+        for peer in place.node.peers:
+            self._push(self.now, peer, Notice(i, gone=False))
+        self._start(i)
+
     @property
     def _over(self) -> bool:
-        return self._stopped or bool(self.setting.seconds and self.now >= self.setting.seconds)
+        return self._stopped or self.now >= self._until_s
 
     def _crash(self, i: int, place: Place) -> None:
         place.here, place.work = False, None
@@ -497,9 +521,9 @@ _ACTIONS: Mapping[type[Any], Callable[[World, int, Place, Any], None]] = {
     SendAll: World._send_all,
     Report: World._report,
     Train: World._begin,
-    Merge: World._work_now,
-    Evaluate: World._work_now,
-    Save: World._work_now,
+    Merge: World._merge,
+    Evaluate: World._evaluate,
+    Save: World._save,
     Fetch: World._fetch,
     Cancel: World._cancel,
     Serve: World._serve,

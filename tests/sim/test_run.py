@@ -122,6 +122,44 @@ def test_time_is_what_steps_and_messages_take(tmp_path):
     assert alone.virtual_s == 3.0
 
 
+def test_merges_and_evaluations_take_their_time(tmp_path):
+    times = {"compute_s": 0.5, "latency_s": 0.25, "merge_s": 0.125, "evaluate_s": 2.0}
+    result = simulate(tmp_path / "run", evaluate_every=2, **times)
+    merged, evaluated = (lines(result.folder, event) for event in ("merged", "evaluated"))
+    assert [li["time_s"] for li in merged] == [1.375] * 4 + [2.75] * 4 + [6.125] * 4
+    assert [li["time_s"] for li in evaluated] == [4.75] * 4 + [8.125] * 4
+    assert {(li["train_s"], li["wait_s"], li["merge_s"]) for li in merged} == {(1.0, 0.25, 0.125)}
+    assert merged[4]["held_s"] == {"1": 0.0, "3": 0.0}
+    plain = simulate(tmp_path / "plain", evaluate_every=2).summary
+    assert result.summary.digests == plain.digests
+
+
+def test_each_node_takes_its_own_time_and_starts_at_its_own(tmp_path):
+    """0 is there first and alone; 1 trains at half its speed."""
+    times = {"nodes": 2, "topology": "path", "quorum": 0, "latency_s": 0.01, "evaluate_every": 1}
+    result = simulate(tmp_path / "run", step_s=(0.25, 0.5), start_s=(0.0, 0.75), **times)
+    merged = [(li["time_s"], li["node"], li["merged"]) for li in lines(result.folder, "merged")]
+    assert merged == [(0.5, 0, 0), (1.0, 0, 0), (1.5, 0, 0), (1.75, 1, 1), (2.75, 1, 1), (3.75, 1, 1)]
+    assert [li["time_s"] for li in lines(result.folder, "started")] == [0.0, 0.75]
+    assert {li["time_s"] for li in lines(result.folder, "peer_up")} == {0.75}
+    last = [li["held_s"]["0"] for li in lines(result.folder, "merged") if li["node"] == 1]
+    assert last == pytest.approx([0.24, 1.24, 2.24])  # the last of 0's models came at 1.51
+
+
+def test_a_time_limit_counts_from_the_last_start(tmp_path):
+    times = {"rounds": 1000, "compute_s": 0.125, "quorum": 0, "nodes": 2, "topology": "path"}
+    result = simulate(tmp_path / "run", seconds=1.0, start_s=(0.0, 2.0), **times)
+    assert result.summary.virtual_s == pytest.approx(3.0, abs=0.01)
+    assert result.summary.left == ()
+    assert result.summary.node_updates == 24 + 8
+
+
+def test_a_run_in_step_waits_for_who_starts_late(tmp_path):
+    late = simulate(tmp_path / "late", start_s=(0.0, 0.5, 0.0, 0.0)).summary
+    assert late.digests == simulate(tmp_path / "run").summary.digests
+    assert late.virtual_s > 0.5
+
+
 def test_what_is_sent_is_counted(tmp_path):
     summary = simulate(tmp_path / "run", rounds=10).summary
     size = 4 * bind(make_model("mlp", TASK)).numel()

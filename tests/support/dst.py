@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from watched import DIGEST, Broken, Quiet, TrivialEngine, Watched
 
 from gossipnet.node import NodeConfig, Phase
+from gossipnet.sim.pace import Times
 from gossipnet.sim.presets import Conditions
 from gossipnet.sim.transfers import Parts
 from gossipnet.sim.world import Setting
@@ -89,7 +90,9 @@ class Scenario:
         )
         self.parts = parts = Parts(Payload("float32", self.payload_bytes, bytes(8)), rng.choice([0, 1 << 19]), 1024)
         cuts = [self.cut() for _ in range(rng.choice([0, 0, 1, 2]))] if self.faulty else []
-        return Setting(conditions=conditions, parts=parts, seed=self.seed, cuts=cuts, compute_s=0.5, notice_s=0.5)
+        return Setting(
+            conditions=conditions, parts=parts, seed=self.seed, cuts=cuts, times=Times(compute_s=0.5), notice_s=0.5
+        )
 
     def cut(self):
         begin, end = sorted(round(self.rng.uniform(0, HEAL_S), 2) for _ in range(2))
