@@ -141,6 +141,54 @@ def test_an_option_may_make_sense_of_a_file(asked, tmp_path):
     assert gossipnet("swarm", "e.toml", "--nodes", 2).exit_code == 0
 
 
+def test_sim_like_a_run_takes_its_experiment_and_its_times(asked, tmp_path):
+    times = {"step_s": (0.25, 0.5), "latency_s": 0.125, "merge_s": 0.0, "evaluate_s": 0.0, "start_s": ()}
+    run = write_live_run(tmp_path / "live", Experiment(nodes=2, rounds=2, quorum=0), **times)
+    result = gossipnet("sim", "--like", run, "--seed", 5, "--set", "network.notice_s=2")
+    assert result.exit_code == 0
+    assert re.search(r"as in .*: a local step 250 to 500 ms", result.stderr)
+    world, experiment, folder = asked[0]
+    expected = Experiment(nodes=2, rounds=2, quorum=0, seed=5, notice_s=2.0, compute_s=0.375, jitter_s=0.0, **times)
+    assert (world, experiment) == ("run_sim", expected)
+    assert Experiment.from_toml(folder / "config.toml") == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--like", "nowhere"], "no run in 'nowhere': expected the folder that `gossipnet swarm` has written"),
+        (["--like", "live", "e.toml"], "got both 'e.toml' and --like live"),
+        (["--like", "live", "--nodes", "3"], "nodes: got 3, but the run in 'live' has times of 2 nodes"),
+        (["--like", "live", "--set", "network.step_s=1"], "network.step_s: got 1 times for 2 nodes"),
+        (["--like", "live", "--seed", "1", "--set", "swarm.seed=2"], "swarm.seed is given twice"),
+    ],
+)
+def test_what_a_run_cannot_be_like_is_refused_in_a_line(asked, tmp_path, words, said):
+    write_live_run(tmp_path / "live", Experiment(nodes=2, rounds=2), step_s=(0.1, 0.1), latency_s=0.001)
+    Path("e.toml").write_text("")
+    result = gossipnet("sim", *words)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert len(result.stderr.splitlines()) <= 2
+    assert not asked
+
+
+def write_live_run(folder, experiment, step_s, latency_s, **_):
+    """What a swarm of two nodes leaves, whose steps and messages took so long."""
+    folder.mkdir()
+    (folder / "config.toml").write_text(experiment.to_toml())
+    (folder / "summary.json").write_text(replace(SUMMARY, nodes=2).to_json())
+    sent_s = [{node: 20 * step_s[node] * round for node in (0, 1)} for round in (1, 2)]
+    lines = [{"time_s": 0.0, "node": node, "event": "started", "round": 1} for node in (0, 1)]
+    for round, node in ((round, node) for round in (1, 2) for node in (0, 1)):
+        at, other = sent_s[round - 1][node], 1 - node
+        took = {"train_s": 20 * step_s[node], "wait_s": 0.0, "merge_s": 0.0, "merged": 1}
+        held = {"held_s": {other: at - sent_s[round - 1][other] - latency_s}, "lag": {other: 0}}
+        lines.append({"time_s": at, "node": node, "event": "merged", "round": round, **took, **held})
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
 def test_json_prints_the_summary_and_nothing_else(asked):
     result = gossipnet("swarm", "--json", "--out", "run")
     assert result.exit_code == 0

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gossipnet.report import Summary
 
 
-def _experiment_options(*more: str) -> Callable[[Any], Any]:
+def _experiment_options(*more: str, also: Sequence[click.Option] = ()) -> Callable[[Any], Any]:
     """Decorate a command with FILE, every option of `Experiment` that is one here, `--set`, and where output goes."""
     settings = [Setting(known, known.section.capitalize()) for known in options() if known.flag or known.name in more]
     plain = [
@@ -30,7 +30,7 @@ def _experiment_options(*more: str) -> Callable[[Any], Any]:
     ]
 
     def decorate(command: Any) -> Any:
-        command.params = [click.Argument(["file"], required=False, type=FILE), *settings, *plain]
+        command.params = [click.Argument(["file"], required=False, type=FILE), *settings, *also, *plain]
         return command
 
     return decorate
@@ -50,12 +50,15 @@ def swarm(file: Path | None, **given: Any) -> int:
       gossipnet swarm --task mnist --partition dirichlet:alpha=0.1 --rounds 50
       gossipnet swarm experiment.toml --seed 7 --set exchange.transport=tcp --json
     """
-    return _run("live", file, **given)
+    return _run("live", lambda settings, values: _experiment(file, settings, values), **given)
 
 
-@_experiment_options(*SIM_ONLY)
+_LIKE = "Simulate this finished live run, with the times that its nodes and links took; other options win over its own"
+
+
+@_experiment_options(*SIM_ONLY, also=[click.Option(["--like"], type=FILE, metavar="RUN", help=_LIKE)])
 @click.command(cls=Command, heading="Run")
-def sim(file: Path | None, **given: Any) -> int:
+def sim(file: Path | None, like: Path | None, **given: Any) -> int:
     """Run the same experiment in the simulator, on a virtual clock.
 
     Takes what `gossipnet swarm` takes. Reports have virtual times; the results of a run in step are the same.
@@ -64,20 +67,33 @@ def sim(file: Path | None, **given: Any) -> int:
     Examples:
       gossipnet sim --nodes 200 --topology small-world:k=4,p=0.2
       gossipnet sim experiment.toml --quorum 0 --set network.latency_s=0.05
+      gossipnet sim --like runs/first --seed 1
     """
-    return _run("sim", file, **given)
+    if like is None:
+        return _run("sim", lambda settings, values: _experiment(file, settings, values), **given)
+    if file is not None:
+        raise BadInput(f"got both {str(file)!r} and --like {like}: the run has an experiment of its own; leave one out")
+    return _run("sim", lambda settings, values: _experiment_like(like, settings, values), **given)
+
+
+def _experiment_like(run: Path, settings: Sequence[str], given: dict[str, Any]) -> Experiment:
+    from gossipnet.sim.calibrate import describe, experiment_like
+
+    experiment = experiment_like(run, **given, **_extra(settings, given))
+    click.echo(f"as in {run}: {describe(experiment)}", err=True)
+    return experiment
 
 
 def _run(
     world: str,
-    file: Path | None,
+    make: Callable[[Sequence[str], dict[str, Any]], Experiment],
     settings: Sequence[str],
     out: Path | None,
     overwrite: bool,
     as_json: bool,
     **given: Any,
 ) -> int:
-    experiment = _experiment(file, settings, {k: v for k, v in given.items() if v is not None})
+    experiment = make(settings, {k: v for k, v in given.items() if v is not None})
     folder = out or default_folder(experiment.name)
     view = Progress(experiment.nodes, experiment.rounds, sys.stderr)
     status, summary = 0, None
@@ -132,8 +148,13 @@ def node(file: Path, node_id: int, insecure: bool, settings: Sequence[str], out:
 
 
 def _experiment(file: Path | None, settings: Sequence[str], given: dict[str, Any]) -> Experiment:
-    """The file's values, then the options'. An option that is given in both ways is a slip."""
+    """The file's values, then the options'."""
     values = read_toml(file) if file is not None else {}
+    return Experiment(**{**values, **given, **_extra(settings, given)})
+
+
+def _extra(settings: Sequence[str], given: dict[str, Any]) -> dict[str, Any]:
+    """The values of `--set`. An option that is given in both ways is a slip."""
     extra: dict[str, Any] = {}
     for text in settings:
         dotted, equals, value = text.partition("=")
@@ -146,4 +167,4 @@ def _experiment(file: Path | None, settings: Sequence[str], given: dict[str, Any
         if known.name in given or known.name in extra:
             raise BadInput(f"--set {text}: {known.dotted} is given twice")
         extra.update(read_settings({known.dotted: value.strip()}))
-    return Experiment(**{**values, **given, **extra})
+    return extra
