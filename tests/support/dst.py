@@ -90,8 +90,17 @@ class Scenario:
         )
         self.parts = parts = Parts(Payload("float32", self.payload_bytes, bytes(8)), rng.choice([0, 1 << 19]), 1024)
         cuts = [self.cut() for _ in range(rng.choice([0, 0, 1, 2]))] if self.faulty else []
-        return Setting(
-            conditions=conditions, parts=parts, seed=self.seed, cuts=cuts, times=Times(compute_s=0.5), notice_s=0.5
+        return Setting(conditions=conditions, parts=parts, seed=self.seed, cuts=cuts, times=self.times(), notice_s=0.5)
+
+    def times(self):
+        """From a stream of its own: what other seeds stand for stays as it was before there were such times."""
+        rng = random.Random(f"times {self.seed}")
+        return Times(
+            compute_s=0.5,
+            spread=rng.choice([0.0, 0.0, 0.2]),
+            merge_s=rng.choice([0.0, 0.0, 0.1]),
+            evaluate_s=rng.choice([0.0, 0.0, 1.0]),
+            start_s=[rng.choice([0.0, rng.uniform(0, 4)]) for _ in range(self.n)] if rng.random() < 0.3 else (),
         )
 
     def cut(self):
@@ -142,7 +151,9 @@ class Scenario:
             return 0.0
         rounds = [place.node.merged for place in self.world.places if place.here]
         latency = 4 * self.world.setting.conditions.latency_s  # offer, pull, chunks, and what is queued before them
-        each_s = max(self.world._step_s) * self.config.local_steps + latency + self.parts.n_chunks / 4 + 1.0
+        times, steps = self.world.setting.times, self.config.local_steps
+        work_s = max(self.world._pace._step_s) * steps + times.merge_s + times.evaluate_s
+        each_s = work_s + latency + self.parts.n_chunks / 4 + 1.0
         return (max(rounds, default=0) - min(rounds, default=0)) * each_s
 
     def heal(self):
