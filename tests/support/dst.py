@@ -45,7 +45,7 @@ class Scenario:
         self.topology = self.make_topology()
         self.quorum = rng.choice([None, None, 0, 1, 2])
         self.faulty = rng.random() < 0.9
-        self.payload_bytes = rng.choice([10, 3000, 10_000])
+        self.payload_bytes = rng.choice([10, 3000, 20_000])  # the last is more chunks than a window
         self.config = NodeConfig(
             rounds=10**6,
             local_steps=rng.randint(1, 3),
