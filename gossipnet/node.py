@@ -739,8 +739,9 @@ class Node:
         if self.phase not in _WAITS or not (self._still_silent() or self._laggards()):
             self.deadline = None
             return
-        if self.phase is Phase.WAITING and not self.in_step:
-            self.deadline = self._patient_until(self._missing())
+        until = self._patient_until(self._missing()) if self.phase is Phase.WAITING and not self.in_step else None
+        if until is not None:
+            self.deadline = until
         elif self.deadline is None:
             self.deadline = self._now + self._ask_every_s
 

@@ -572,6 +572,17 @@ def test_a_round_that_was_left_out_is_not_waited_for() -> None:
     assert story.node.merged == 1
 
 
+def test_who_waits_for_a_neighbor_that_it_never_heard_of_asks_again() -> None:
+    """Both may have lost the first words of the other: without, they would wait for each other without end."""
+    story = Story(quorum=2, rounds=50)
+    story.train()
+    assert story.node.deadline == 1.0
+    story.now = 1.0
+    asked = [(a.message.receiver, a.message.body) for a in story.feed(Woke())]
+    assert asked == [(1, Ask(1)), (2, Ask(1))]
+    assert story.node.deadline == 3.0
+
+
 @pytest.mark.parametrize("quorum", [None, 0])
 def test_a_process_that_comes_again_unnoticed_is_told_what_the_last_one_was(quorum: int | None) -> None:
     """Back before its link counts as down: there is no PeerUp, and what was sent to the last process is lost."""
