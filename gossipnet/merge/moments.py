@@ -49,15 +49,14 @@ class Moments:
 
     def _sums_here(self, rows: Tensor) -> tuple[list[float], list[float]]:
         """As plain numbers, which cost less than tensors that small."""
-        totals = rows.sum(1)
+        totals: list[float] = rows.sum(1).tolist()
         squares, n = _squares(rows.numpy()), rows.shape[1]
-        found = totals.tolist()
-        for row, total in enumerate(found):
+        for row, total in enumerate(totals):
             of_mean = total * total / n
             squares[row] -= of_mean
             if not squares[row] >= of_mean:  # nan, of an overflow, is one of these
-                squares[row] = float(self._centred(rows[row : row + 1], totals[row : row + 1]))
-        return found, squares
+                squares[row] = float(self._centred(rows[row : row + 1], rows.new_tensor([total])))
+        return totals, squares
 
     def _centred(self, rows: Tensor, totals: Tensor) -> Tensor:
         out = self._scratch("rows", *rows.shape)
@@ -99,16 +98,19 @@ def _squares(rows: NDArray[Any]) -> list[float]:
     memory, which torch's BLAS does not promise.
     """
     m, n = rows.shape
-    whole = n - n % _DOT
-    found = _dots(rows[:, :whole].reshape(m, -1, 1, _DOT)) if whole else np.zeros(m)
-    if whole < n:
-        found += _dots(rows[:, whole:].reshape(m, 1, 1, n - whole))
-    return [*map(float, found)]
+    rest = n % _DOT
+    if rest == n:
+        return _dots(rows.reshape(m, 1, 1, n))
+    if rest == 0:
+        return _dots(rows.reshape(m, -1, 1, _DOT))
+    return [a + b for a, b in zip(_squares(rows[:, : n - rest]), _squares(rows[:, n - rest :]), strict=True)]
 
 
-def _dots(parts: NDArray[Any]) -> Any:
-    """(m, p, 1, n) -> (m,) float64"""
-    return np.add.reduce(np.matmul(parts, parts.swapaxes(2, 3)), axis=(1, 2, 3), dtype=np.float64)
+def _dots(parts: NDArray[Any]) -> list[float]:
+    """(m, p, 1, n) -> m sums in float64"""
+    found = np.matmul(parts, parts.swapaxes(2, 3)).reshape(parts.shape[:2])
+    sums: list[float] = np.add.reduce(found, 1, np.float64).tolist()
+    return sums
 
 
 @quiet

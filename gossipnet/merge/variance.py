@@ -22,7 +22,6 @@ Combine = Callable[[Tensor, Scratch, Tensor | None], Tensor]  # rows (k+1, n), s
 TARGETS = ("all", "others", "self")
 TENSORS = ("weights", "all")
 _SLACK = 1.05  # above the exact factor for uncorrelated models of equal variance: room for sampling noise
-_AT_ONCE = 1 << 19  # merged numbers are rescaled when there are so many: 2 MiB, in the cache of any core
 _ROUNDING = 1e-12  # a variance this small beside those of the models is what rounding left, not a signal to amplify
 
 
@@ -65,7 +64,7 @@ def combine(group: Group, how: Combine, correction: Correction | None, results: 
     own = own_of(group.vectors)
     scratch, result = Scratch(own), results.like(own)
     scoped = scoped_entries(group.spec, correction.tensors) if correction else ()
-    rescale = Rescale(scoped, correction or Correction(), group.weights, scratch)
+    moments = Moments(scoped, scratch)
     cut = list(blocks(len(own), scoped, len(group.vectors), own.device))
     for block, rows in zip(cut, blocks_of(group.vectors, spans(cut)), strict=True):
         start, stop = block[0].start, block[-1].stop
@@ -74,47 +73,30 @@ def combine(group: Group, how: Combine, correction: Correction | None, results: 
             made.copy_(how(rows, scratch, None))
         else:
             how(rows, scratch, made)
+        if len(block) == 1 and block[0].tensor is not None:
+            moments.add(block[0].tensor, rows, made.unsqueeze(0))
+            continue
         for part in block:
             if part.tensor is not None:
                 here = slice(part.start - start, part.stop - start)
-                rescale.add(part.tensor, rows[:, here], made[here], last=part.stop == scoped[part.tensor].end)
-    rescale.finish()
+                moments.add(part.tensor, rows[:, here], made[here].unsqueeze(0))
+    if correction and scoped:
+        means, spread = moments.result()  # the last row is the merged model
+        factors = correction.factors(group.weights, spread[:-1], spread[-1])
+        rescale(result, scoped, factors, means[-1], scratch.may_branch)
     return result
 
 
-class Rescale:
-    """Gives merged tensors their variance, in place: x becomes s x + (1 - s) mean.
+def rescale(vector: Tensor, scoped: Sequence[Entry], factors: Tensor, means: Tensor, branch: bool) -> None:
+    """Multiply the deviations from the mean of each tensor, in place: x becomes s x + (1 - s) mean.
 
-    That is done as soon as some tensors are complete and not at the end, for then they are in the cache still.
+    vector: (d,). factors, means: (t,) float64. `branch`: whether values may be looked at.
     """
-
-    def __init__(self, scoped: Sequence[Entry], correction: Correction, weights: Tensor, scratch: Scratch) -> None:
-        self._correction, self._weights = correction, weights
-        self._moments = Moments(scoped, scratch)
-        self._branch = scratch.may_branch
-        self._waiting: list[tuple[int, Tensor]] = []
-        self._numbers = 0
-
-    def add(self, tensor: int, rows: Tensor, made: Tensor, last: bool) -> None:
-        """Columns of one tensor: (k+1, n) what was merged, (n,) what it was merged to, and whether it is complete."""
-        self._moments.add(tensor, rows, made.unsqueeze(0))
-        self._waiting.append((tensor, made))
-        self._numbers += len(made)
-        if last and self._branch and self._numbers >= _AT_ONCE:
-            self.finish()
-
-    def finish(self) -> None:
-        """Rescale what was added since the last time: whole tensors."""
-        if not self._waiting:
-            return
-        means, spread = self._moments.result()  # the last row is the merged model
-        dtype, first = self._waiting[0][1].dtype, self._waiting[0][0]
-        factors = self._correction.factors(self._weights, spread[:-1], spread[-1]).to(dtype)
-        shifts = ((1 - factors) * means[-1]).to(dtype)  # of the rounded factor: where that is 1 no bit changes
-        scale, shift = (factors.tolist() if self._branch else factors.unbind()), shifts.unbind()
-        for tensor, part in self._waiting:
-            _affine(part, scale[tensor - first], shift[tensor - first])
-        self._waiting, self._numbers = [], 0
+    factors = factors.to(vector.dtype)
+    shifts = ((1 - factors) * means).to(vector.dtype)  # of the rounded factor: where that is 1 no bit changes
+    scale, shift = (factors.tolist() if branch else factors.unbind()), shifts.unbind()
+    for number, entry in enumerate(scoped):
+        _affine(vector[entry.offset : entry.end], scale[number], shift[number])
 
 
 def _affine(part: Tensor, scale: float | Tensor, shift: Tensor) -> None:
