@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -127,10 +128,9 @@ class Results:
 
     def like(self, row: Tensor) -> Tensor:
         """An empty vector (d,) with the dtype and on the device of `row` (d,)."""
-        d = row.numel()
         if batched(row) or row.device.type != "cpu" or row.nbytes < _LARGE_BYTES:
             return torch.empty_like(row)
-        memory = self._take(d, row.dtype)
+        memory = self._take(row)
         array = memory.numpy()  # every tensor on it, views too, keeps this object alive; torch tells of no such thing
         weakref.finalize(array, self._keep, memory).atexit = False
         return torch.from_numpy(array)
@@ -138,9 +138,14 @@ class Results:
     def _keep(self, memory: Tensor) -> None:
         self._idle[:] = [memory]  # one step for the interpreter: results may die in any thread
 
-    def _take(self, d: int, dtype: torch.dtype) -> Tensor:
+    def _take(self, row: Tensor) -> Tensor:
         try:
             memory = self._idle.pop()
         except IndexError:
-            return torch.empty(d, dtype=dtype)
-        return memory if memory.shape == (d,) and memory.dtype == dtype else torch.empty(d, dtype=dtype)
+            return _fresh(row)
+        return memory if len(memory) == row.numel() and memory.dtype == row.dtype else _fresh(row)
+
+
+def _fresh(row: Tensor) -> Tensor:
+    """Memory from numpy, which asks for huge pages as torch does not."""
+    return torch.from_numpy(np.empty(row.numel(), row[:0].numpy().dtype))
