@@ -1,6 +1,6 @@
 """Means and variances of tensors that come in blocks, as good as sums in float64 and nearly as fast as float32."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gossipnet.merge.apart import Vectors, blocks_of, own_of
-from gossipnet.merge.blocks import Scratch, blocks, scoped_entries, spans
+from gossipnet.merge.apart import Vectors, block_of, blocks_of, own_of
+from gossipnet.merge.blocks import Scratch, Stretch, blocks, scoped_entries, spans
 from gossipnet.model import Entry, ModelSpec
 
-Sums = Any  # of each matrix (m_i,): tensors, or lists of numbers
+Again = Callable[[Stretch], Sequence[Tensor]]  # the matrices that were fed of a stretch
 quiet = np.errstate(over="ignore")  # squares may overflow: they are looked at
 _DOT = 8192  # numbers in one dot product: few enough that its float32 result errs by 1e-8 and takes one thread
 
@@ -21,78 +21,67 @@ class Moments:
     """Mean and population variance of several tensors in m models at once, fed by blocks of columns.
 
     The sums over a block are taken pairwise in float32, and the blocks put together in float64 (Chan et al., 1979).
-    Before anything is squared it is centred on the mean of the block, for the mean of squares less the square of the
-    mean would cancel; only where that mean is no larger than the spread, as in weights, is the difference taken all
-    the same. The error is about 1e-8 of the variance, plus (1e-7 mean)^2. Beyond 1e-38..1e38 variances are wrong.
+    Squares would cancel with the square of the mean where that is larger than the spread, as it seldom is in weights;
+    such columns are looked at once more at the end, and centred first. The error is about 1e-8 of the variance, plus
+    (1e-7 mean)^2. Beyond 1e-38..1e38 variances are wrong.
+
+    While blocks come in they are only summed up: Python is slow whenever a block has just driven it out of the cache.
     """
 
     def __init__(self, scoped: Sequence[Entry], scratch: Scratch) -> None:
         self._scratch = scratch
         self._numels = [e.numel for e in scoped]
-        self._tensors: list[int] = []
-        self._sizes: list[int] = []
-        self._totals: list[Sums] = []  # per tensor and block, all matrices one after another
-        self._squares: list[Sums] = []  # the same: sums of squared deviations from the means of the block
+        self._parts: list[Stretch] = []
+        self._totals: list[Tensor] = []  # of each matrix (m_i, n) fed, (m_i,)
+        self._squares: list[Any] = []  # the same, of squares or of squared deviations; on a CPU parts of it, (m_i, p)
 
-    def add(self, tensor: int, *matrices: Tensor) -> None:
-        """Take in columns of one tensor, from models that lie in one or more matrices (m_i, n)."""
-        sums = self._sums_here if self._scratch.may_branch else self._sums
-        totals, squares = zip(*(sums(rows) for rows in matrices), strict=True)
-        self._tensors.append(tensor)
-        self._sizes.append(matrices[0].shape[1])
-        self._totals.append(totals)
-        self._squares.append(squares)
-
-    def _sums(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        totals = rows.sum(1)
-        return totals, self._centred(rows, totals)
-
-    def _sums_here(self, rows: Tensor) -> tuple[list[float], list[float]]:
-        """As plain numbers, which cost less than tensors that small."""
-        totals: list[float] = rows.sum(1).tolist()
-        squares, n = _squares(rows.numpy()), rows.shape[1]
-        for row, total in enumerate(totals):
-            of_mean = total * total / n
-            squares[row] -= of_mean
-            if not squares[row] >= of_mean:  # nan, of an overflow, is one of these
-                squares[row] = float(self._centred(rows[row : row + 1], rows.new_tensor([total])))
-        return totals, squares
+    def add(self, part: Stretch, *matrices: Tensor) -> None:
+        """Take in a stretch of one tensor, from models that lie in one or more matrices (m_i, n)."""
+        self._parts.append(part)
+        for rows in matrices:
+            totals = rows.sum(1)
+            self._totals.append(totals)
+            self._squares.append(_squares(rows.numpy()) if self._scratch.may_branch else self._centred(rows, totals))
 
     def _centred(self, rows: Tensor, totals: Tensor) -> Tensor:
         out = self._scratch("rows", *rows.shape)
         centred = torch.sub(rows, totals.unsqueeze(1), alpha=1 / rows.shape[1], out=out)
         return centred.mul_(centred).sum(1)  # not square_, which vmap does not know
 
-    def result(self) -> tuple[Tensor, Tensor]:
-        """Means and variances of the tensors fed since the last call, (m, t) float64 each, matrices one after another.
-
-        They must be consecutive, and each fed whole.
-        """
-        totals, squares = self._joined(self._totals), self._joined(self._squares)
-        first, last = self._tensors[0], self._tensors[-1]
-        numels = totals.new_tensor(self._numels[first : last + 1])
-        sizes, tensors = totals.new_tensor(self._sizes), [t - first for t in self._tensors]
-        self._tensors, self._sizes, self._totals, self._squares = [], [], [], []
-        if len(tensors) == len(numels):  # every tensor came in one block
+    def result(self, again: Again) -> tuple[Tensor, Tensor]:
+        """Means and variances of all tensors, (m, t) float64 each, matrices one after another. Each was fed whole."""
+        parts = len(self._parts)
+        totals = torch.cat(self._totals).view(parts, -1).T.double()
+        sizes = totals.new_tensor([part.stop - part.start for part in self._parts])
+        squares = self._deviations(totals, sizes, again)
+        numels = totals.new_tensor(self._numels)
+        if parts == len(numels):  # every tensor came in one block
             return totals / numels, squares / numels
-        index = torch.tensor(tensors, device=totals.device)
+        index = torch.tensor([part.tensor for part in self._parts], device=totals.device)
 
-        def gather(parts: Tensor) -> Tensor:
-            return parts.new_zeros(len(parts), len(numels)).index_add(1, index, parts) / numels
+        def gather(sums: Tensor) -> Tensor:
+            return sums.new_zeros(len(sums), len(numels)).index_add(1, index, sums) / numels
 
         means = gather(totals)
         between = (totals / sizes - means.index_select(1, index)).square() * sizes
         return means, gather(squares + between)
 
-    def _joined(self, parts: list[Sums]) -> Tensor:
-        """Columns per tensor and block, rows per model, (m, blocks) float64."""
-        if self._scratch.may_branch:
-            return torch.tensor([[x for same in part for x in same] for part in parts], dtype=torch.float64).T
-        return torch.stack([torch.cat(part) for part in parts], 1).double()
+    def _deviations(self, totals: Tensor, sizes: Tensor, again: Again) -> Tensor:
+        """Sums of squared deviations from the means of the stretches, (m, stretches) float64."""
+        if not self._scratch.may_branch:
+            return torch.cat(self._squares).view(len(sizes), -1).T.double()
+        sums = np.concatenate([np.add.reduce(found, 1, np.float64) for found in self._squares])
+        of_means = totals.square() / sizes
+        squares = torch.from_numpy(sums).view(len(sizes), -1).T - of_means
+        cancelled = ~(squares >= of_means)  # nan, of an overflow, is one of these
+        for number in cancelled.any(0).nonzero().flatten().tolist():
+            found = [self._centred(rows, rows.sum(1)) for rows in again(self._parts[number])]
+            squares[:, number] = torch.where(cancelled[:, number], torch.cat(found).double(), squares[:, number])
+        return squares
 
 
-def _squares(rows: NDArray[Any]) -> list[float]:
-    """The sum of squares of each row (m, n).
+def _squares(rows: NDArray[Any]) -> NDArray[Any]:
+    """Squares of each row (m, n), summed up in part: (m, p).
 
     By dot products in numpy's BLAS: one pass at the speed of the cache, and the same bits wherever the rows lie in
     memory, which torch's BLAS does not promise.
@@ -100,17 +89,12 @@ def _squares(rows: NDArray[Any]) -> list[float]:
     m, n = rows.shape
     rest = n % _DOT
     if rest == n:
-        return _dots(rows.reshape(m, 1, 1, n))
-    if rest == 0:
-        return _dots(rows.reshape(m, -1, 1, _DOT))
-    return [a + b for a, b in zip(_squares(rows[:, : n - rest]), _squares(rows[:, n - rest :]), strict=True)]
-
-
-def _dots(parts: NDArray[Any]) -> list[float]:
-    """(m, p, 1, n) -> m sums in float64"""
-    found = np.matmul(parts, parts.swapaxes(2, 3)).reshape(parts.shape[:2])
-    sums: list[float] = np.add.reduce(found, 1, np.float64).tolist()
-    return sums
+        parts = rows.reshape(m, 1, 1, n)
+    elif rest == 0:
+        parts = rows.reshape(m, -1, 1, _DOT)
+    else:
+        return np.concatenate([_squares(rows[:, : n - rest]), _squares(rows[:, n - rest :])], 1)
+    return np.matmul(parts, parts.swapaxes(2, 3)).reshape(parts.shape[:2])
 
 
 @quiet
@@ -125,5 +109,5 @@ def variances(spec: ModelSpec, vectors: Vectors) -> Tensor:
         start = block[0].start
         for part in block:
             if part.tensor is not None:
-                moments.add(part.tensor, rows[:, part.start - start : part.stop - start])
-    return moments.result()[1]
+                moments.add(part, rows[:, part.start - start : part.stop - start])
+    return moments.result(lambda part: [block_of(vectors, part.start, part.stop)])[1]

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from gossipnet.errors import unknown
-from gossipnet.merge.apart import Vectors, blocks_of, own_of
-from gossipnet.merge.blocks import Results, Scratch, blocks, scoped_entries, spans, weighted_sum
+from gossipnet.merge.apart import Vectors, block_of, blocks_of, own_of
+from gossipnet.merge.blocks import Results, Scratch, Stretch, blocks, scoped_entries, spans, weighted_sum
 from gossipnet.merge.group import Group, Merge, merge_rule
 from gossipnet.merge.moments import Moments, quiet, variances
 from gossipnet.model import Entry, ModelSpec
@@ -67,24 +67,28 @@ def combine(group: Group, how: Combine, correction: Correction | None, results: 
     moments = Moments(scoped, scratch)
     cut = list(blocks(len(own), scoped, len(group.vectors), own.device))
     for block, rows in zip(cut, blocks_of(group.vectors, spans(cut)), strict=True):
-        start, stop = block[0].start, block[-1].stop
-        made = result[start:stop]
+        start = block[0].start
+        made = result[start : block[-1].stop]
         if scratch.off:
             made.copy_(how(rows, scratch, None))
         else:
             how(rows, scratch, made)
-        if len(block) == 1 and block[0].tensor is not None:
-            moments.add(block[0].tensor, rows, made.unsqueeze(0))
-            continue
         for part in block:
             if part.tensor is not None:
                 here = slice(part.start - start, part.stop - start)
-                moments.add(part.tensor, rows[:, here], made[here].unsqueeze(0))
+                moments.add(part, rows[:, here], made[here].unsqueeze(0))
     if correction and scoped:
-        means, spread = moments.result()  # the last row is the merged model
+        means, spread = moments.result(
+            lambda part: fed(group.vectors, result, part)
+        )  # the last row is the merged model
         factors = correction.factors(group.weights, spread[:-1], spread[-1])
         rescale(result, scoped, factors, means[-1], scratch.may_branch)
     return result
+
+
+def fed(vectors: Vectors, merged: Tensor, part: Stretch) -> list[Tensor]:
+    """What a stretch was in the models and is after the merge, (k+1, n) and (1, n)."""
+    return [block_of(vectors, part.start, part.stop), merged[part.start : part.stop].unsqueeze(0)]
 
 
 def rescale(vector: Tensor, scoped: Sequence[Entry], factors: Tensor, means: Tensor, branch: bool) -> None:

@@ -11,9 +11,10 @@ from gossipnet.model import Entry
 
 def measured(rows: torch.Tensor, cut: int) -> tuple[np.ndarray, np.ndarray]:
     moments = Moments((Entry("weight", tuple(rows.shape[1:]), 0, rows.shape[1], False),), blocks.Scratch(rows))
-    for piece in rows.split(cut, dim=1):
-        moments.add(0, piece)
-    mean, variance = moments.result()
+    for start in range(0, rows.shape[1], cut):
+        part = blocks.Stretch(start, min(start + cut, rows.shape[1]), 0)
+        moments.add(part, rows[:, start : part.stop])
+    mean, variance = moments.result(lambda part: [rows[:, part.start : part.stop]])
     return mean[:, 0].numpy(), variance[:, 0].numpy()
 
 
