@@ -94,7 +94,8 @@ def _squares(rows: NDArray[Any]) -> NDArray[Any]:
         parts = rows.reshape(m, -1, 1, _DOT)
     else:
         return np.concatenate([_squares(rows[:, : n - rest]), _squares(rows[:, n - rest :])], 1)
-    return np.matmul(parts, parts.swapaxes(2, 3)).reshape(parts.shape[:2])
+    found: NDArray[Any] = np.matmul(parts, parts.swapaxes(2, 3)).reshape(parts.shape[:2])
+    return found
 
 
 @quiet
