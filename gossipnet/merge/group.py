@@ -43,6 +43,7 @@ class MergeRule:
 
     blocks: the smallest piece of a model that the rule may be fed: "element", "tensor" or "model".
     streams: whether it reads models that lie apart by itself (`gossipnet.merge.apart`).
+    looks: whether it is much faster where it may look at values, which it may not under torch.vmap.
     """
 
     name: str
@@ -50,6 +51,7 @@ class MergeRule:
     init: Init | None = None
     blocks: Blocks = "model"
     streams: bool = False
+    looks: bool = False
 
     @torch.no_grad()
     def __call__(self, group: Group, state: State | None = None) -> Any:
@@ -67,11 +69,14 @@ class MergeRule:
 merge_rules: Registry[MergeRule] = Registry("merge rule", "merge_rule")
 
 
-def merge_rule(name: str, blocks: Blocks = "model", streams: bool = False) -> Callable[[Factory], Factory]:
+def merge_rule(
+    name: str, blocks: Blocks = "model", streams: bool = False, looks: bool = False
+) -> Callable[[Factory], Factory]:
     """Register a factory of merge rules; its annotated parameters are the options of the rule.
 
     The factory returns `merge(group) -> (d,)`, or, for a rule with memory, the pair `init(spec) -> dict of tensors`
-    and `merge(group, state) -> (vector, state)`. `streams` is for rules that take `group.vectors` as an `Apart` too.
+    and `merge(group, state) -> (vector, state)`. `streams` is for rules that take `group.vectors` as an `Apart` too,
+    `looks` for those that are much faster where they may look at values.
     Raises BadInput for a name or a `blocks` that cannot be.
     """
     if blocks not in get_args(Blocks):
@@ -79,7 +84,7 @@ def merge_rule(name: str, blocks: Blocks = "model", streams: bool = False) -> Ca
     register = merge_rules.register(name)
 
     def keep(factory: Factory) -> Factory:
-        factory.blocks, factory.streams = blocks, streams  # type: ignore[attr-defined]
+        factory.blocks, factory.streams, factory.looks = blocks, streams, looks  # type: ignore[attr-defined]
         return register(factory)
 
     return keep
@@ -98,13 +103,14 @@ def make_merge(text: str) -> MergeRule:
     made = factory(**options)
     blocks: Blocks = getattr(factory, "blocks", "model")
     streams: bool = getattr(factory, "streams", False)
+    looks: bool = getattr(factory, "looks", False)
     match made:
         case MergeRule():
             return replace(made, name=text)
         case (init, merge) if callable(init) and callable(merge):
-            return MergeRule(text, merge, init, blocks, streams)
+            return MergeRule(text, merge, init, blocks, streams, looks)
         case merge if callable(merge):
-            return MergeRule(text, merge, None, blocks, streams)
+            return MergeRule(text, merge, None, blocks, streams, looks)
     raise BadInput(f"merge rule {name!r} made {made!r}: expected a function merge(group) or a pair (init, merge)")
 
 

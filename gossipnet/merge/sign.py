@@ -14,7 +14,7 @@ ELECTIONS = ("mass", "count")
 _PIECE = 1 << 20  # numbers compared at a time by `sign_agreement`
 
 
-@merge_rule("sign-aligned", blocks="model", streams=True)
+@merge_rule("sign-aligned", blocks="model", streams=True, looks=True)
 def sign_aligned(trim: float = 0.0, elect: str = "mass", scope: bool = True) -> Merge:
     """Move the own model by the mean of those neighbors' differences that agree with the elected sign.
 
@@ -50,7 +50,7 @@ class Vote:
     def __init__(self, weights: Tensor, elect: str, least: Tensor | None) -> None:
         self._weights, self._elect, self._least = weights, elect, least
         self._steps = weights * weights.sum()  # the weight of dissenters counts too
-        # A float32 sum of k products errs by (k + 2) / 2 eps of the sum of their sizes: at most twice the winners' mass.
+        # A sum of k products errs by (k + 2) / 2 eps of the sum of their sizes, and that is at most twice what won.
         self._near = (len(weights) + 3) * torch.finfo(weights.dtype).eps
 
     def __call__(self, rows: Tensor, scratch: Scratch, out: Tensor | None) -> Tensor:

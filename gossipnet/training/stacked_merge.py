@@ -11,6 +11,8 @@ from gossipnet.merge import Group, MergeRule, variance_ratio, variance_ratios
 from gossipnet.model import ModelSpec
 from gossipnet.training.stacked import Errors, Rows, Streams, finite_rows, line
 
+_LOOKS = 1 << 15  # numbers in a model, from which on looking at values saves more than doing many nodes at a time
+
 
 @dataclass(frozen=True, eq=False)
 class Groups:
@@ -26,7 +28,7 @@ class Groups:
 class StackedMerge:
     """`rule` for all nodes, with what it remembers of each. `buffers` is the policy of the float buffers.
 
-    A rule that vmap refuses runs node by node; `warn` is told so once.
+    A rule that vmap refuses runs node by node; `warn` is told so once. One that `looks` does on big models on a CPU.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class StackedMerge:
         self._first = {k: v.to(device) for k, v in first.items()}
         self._memory = {k: v.to(device).expand(nodes, *v.shape).clone() for k, v in first.items()}
         self._alone = False
+        self._looks = rule.looks and device.type == "cpu" and spec.numel >= _LOOKS
 
     def __call__(self, groups: Groups) -> tuple[Tensor, Errors]:
         """The merged models (b, d), and the nodes whose merge failed, which are as they were."""
@@ -76,7 +79,7 @@ class StackedMerge:
         return [None if mean != mean else mean for mean in means]
 
     def _merged(self, groups: Groups, memory: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor], Errors]:
-        if self._alone:
+        if self._alone or self._looks:
             return self._one_by_one(groups, memory)
         try:
             merged, new = vmap(self._one)(groups.vectors, groups.weights, groups.ages, groups.samples, memory)

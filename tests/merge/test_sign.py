@@ -2,15 +2,18 @@
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from gossipnet.errors import BadInput
 from gossipnet.merge import blocks, make_merge, sign_agreement, variance_ratio
-from gossipnet.merge.sign import _thresholds
+from gossipnet.merge.sign import Vote, _thresholds
 
 aligned = make_merge("sign-aligned")
 bare = make_merge("sign-aligned:scope=off")
+few = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -71,6 +74,33 @@ def test_the_election_is_exact_where_float32_depends_on_the_order(make_group):
     for order in ([0, 1, 2], [0, 2, 1], [1, 2, 0], [2, 1, 0]):
         out = bare(make_group(columns(*([votes[i]] for i in order)), [0.25] * 4))
         assert float(out) == pytest.approx(0.75 * (1 + 2.0**-26) / 2)
+
+
+@few
+@given(seed=st.integers(0, 2**31), k=st.integers(2, 7), tied=st.booleans())
+def test_the_election_is_that_of_float64(seed, k, tied, make_group):
+    """Whether steps cancel exactly, as k/1024 do, or up to the last bits of a float32 sum."""
+    generator = torch.Generator().manual_seed(seed)
+    weights = torch.rand(k + 1, generator=generator) + 0.05
+    if seed % 2:
+        weights[1:] = weights[1]
+    weights /= weights.sum()
+    steps, wide = torch.randn(k, 2000, generator=generator), weights[1:].double()
+    if tied:
+        steps = torch.randint(-9, 10, steps.shape, generator=generator) / 1024
+    else:
+        steps[-1] = (wide[:-1] @ steps[:-1].double() / -wide[-1]).float()
+        steps[-1] *= 1 + torch.randint(-4, 5, (2000,), generator=generator) * 2.0**-23
+    out = bare(make_group(torch.cat([torch.zeros(1, 2000), steps]), weights))
+    assert out.sign().equal((wide @ steps.double()).sign().float())
+
+
+def test_few_elections_are_held_twice(make_group, monkeypatch):
+    again = []
+    exact = Vote._exact
+    monkeypatch.setattr(Vote, "_exact", lambda self, rows: again.append(rows.shape[1]) or exact(self, rows))
+    bare(make_group(normal(5, 1_000_000)))
+    assert sum(again) < 10
 
 
 def test_variance_is_corrected_after_the_election(make_group):

@@ -6,6 +6,7 @@ from small_training import norm_model
 
 from gossipnet.merge import Group, MergeRule, make_merge, variance_ratio
 from gossipnet.model import ModelSpec
+from gossipnet.training import stacked_merge
 from gossipnet.training.stacked_merge import Groups, StackedMerge
 
 SPEC = ModelSpec.of(norm_model())
@@ -26,7 +27,9 @@ def groups_of(size=4, nodes=(0, 1, 2), seed=0):
 def stacked(rule, buffers="average", told=None):
     rule = make_merge(rule) if isinstance(rule, str) else rule
     warn = (told if told is not None else []).append
-    return StackedMerge(rule, SPEC, buffers, 3, dict.fromkeys(range(3), lambda: torch.no_grad()), "cpu", warn)
+    return StackedMerge(
+        rule, SPEC, buffers, 3, dict.fromkeys(range(3), lambda: torch.no_grad()), torch.device("cpu"), warn
+    )
 
 
 def group_of(groups, i):
@@ -52,6 +55,17 @@ def test_every_rule_is_what_it_is_alone(text):
         torch.testing.assert_close(merged[i, parameters], expected[parameters], rtol=1e-4, atol=1e-5)
     ratios = [variance_ratio(SPEC, groups.vectors[i], groups.weights[i], merged[i]) for i in range(3)]
     assert merge.ratios(groups, merged) == pytest.approx(ratios, rel=1e-4)
+
+
+def test_a_rule_that_looks_at_values_merges_big_models_one_by_one(monkeypatch):
+    """Bit for bit as a node does it, and without a warning."""
+    groups, told = groups_of(), []
+    monkeypatch.setattr(stacked_merge, "_LOOKS", SPEC.numel)
+    merged, errors = stacked("sign-aligned", "average", told)(groups)
+    assert (errors, told) == ({}, [])
+    parameters = slice(None, SPEC.n_parameters)
+    for i in range(3):
+        assert merged[i, parameters].equal(make_merge("sign-aligned")(group_of(groups, i))[parameters])
 
 
 @pytest.mark.parametrize("buffers", ["average", "own"])
