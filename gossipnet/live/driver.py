@@ -106,6 +106,7 @@ class Driver(threading.Thread):
         self._posted: deque[Event | Callable[[], Event | None]] = deque()
         self._waker, self._wake = os.pipe()
         self._down_at: dict[int, float] = {}
+        self._cut_short: dict[int, int] = {}  # peer -> round of which not all that it asked for was sent
         self._look_at = 0.0
         self._done = False
 
@@ -286,9 +287,10 @@ class Driver(threading.Thread):
                 return None
             chunk, data = found
             if not self._transport.send(action.peer, writer.header(chunk), data):
+                self._cut_short[action.peer] = pull.round
                 return None
         whole = (pull.first + pull.count) * pull.chunk_bytes >= parcel.payload.size
-        return Served(action.peer, pull.round) if whole else None
+        return Served(action.peer, pull.round) if whole and self._cut_short.get(action.peer) != pull.round else None
 
     def _writer(self, peer: int, parcel: Parcel, pull: Pull) -> ChunkWriter:
         first = Chunk(pull.round, 0, parcel.payload.checksum, bytes(8))

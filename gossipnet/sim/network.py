@@ -16,7 +16,7 @@ from gossipnet.sim.presets import Conditions
 from gossipnet.streams import seed_of
 from gossipnet.topology import Topology
 
-QUEUE = 8  # messages that wait for a line with a bandwidth, as in the live world; the next is not taken
+QUEUE = 48  # messages that wait for a line with a bandwidth, as in the live world; the next is not taken
 _NAMES = ("latency_s", "jitter_s", "bandwidth_bytes_per_s", "drop_rate", "duplicate_rate", "reorder_rate")
 
 

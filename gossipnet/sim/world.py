@@ -142,6 +142,7 @@ class Place:
     messages_sent: int = 0
     wake_at: float | None = None
     chase_at: float | None = None
+    cut_short: dict[int, int] = field(default_factory=dict)  # peer -> round of which not all that it asked for was sent
     error: str | None = None
 
 
@@ -423,8 +424,10 @@ class World:
         """Send chunks until the line takes no more; the receiver asks again for the rest."""
         for piece, size in self._parts.chunks(serve, i, place.node.config.session):
             if not self._transmit(i, place, serve.peer, header_bytes(piece.message) + size, piece):
+                place.cut_short[serve.peer] = serve.pull.round
                 return
-        if serve.pull.first + serve.pull.count >= self._parts.n_chunks:
+        whole = serve.pull.first + serve.pull.count >= self._parts.n_chunks
+        if whole and place.cut_short.get(serve.peer) != serve.pull.round:
             self._handle(i, Served(serve.peer, serve.pull.round))
 
     def _take_in(self, i: int, place: Place, piece: Piece) -> None:
@@ -488,6 +491,7 @@ class World:
         session = SESSION + place.life
         place.here, place.node, place.arrivals = True, self._new_node(i, session), Arrivals(i, session)
         place.wake_at = place.chase_at = None
+        place.cut_short.clear()
         place.sees.clear()
         if what == "restart":
             place.node.merged, place.node.age, place.node.steps = before.merged, before.age, before.steps

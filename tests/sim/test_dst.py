@@ -10,6 +10,7 @@ from gossipnet.events import Arrived, Merge, Pushed, Train
 from gossipnet.inbox import Inbox
 from gossipnet.node import Node
 from gossipnet.peer import Peer
+from gossipnet.sim import network
 from gossipnet.transfer import Fetches
 from gossipnet.wire import Message, Refusal
 
@@ -20,6 +21,11 @@ BATCH = 10
 def test_swarms_in_trouble_keep_every_rule(first):
     for seed in range(first, first + BATCH):
         play(seed)
+
+
+def test_a_model_of_which_not_all_was_sent_is_kept_for_who_fetches_it(monkeypatch):
+    monkeypatch.setattr(network, "QUEUE", 8)  # half a window: every first request is cut short
+    play(539)
 
 
 def test_the_same_seed_is_the_same_course():
