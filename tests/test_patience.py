@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from timed_swarm import TimedSwarm
 
-from gossipnet.events import PeerUp, Started, Train, Trained
+from gossipnet.events import PeerUp, Send, Started, Train, Trained, Woke
 from gossipnet.node import Node, NodeConfig, Phase
 from gossipnet.patience import ENOUGH, HISTORY, MARGIN_S, NEWCOMER, NEWCOMER_S, Patience
 from gossipnet.topology import make_topology
+from gossipnet.wire import Ask
 
 delays = st.floats(0, 1000)
 histories = st.lists(delays, min_size=ENOUGH, max_size=HISTORY)
@@ -270,5 +271,9 @@ def test_a_peer_that_has_not_started_yet_is_waited_for() -> None:
     patient = Node(make_topology("ring", n=3).neighborhood(0), NodeConfig(9, 1, b"specspec", quorum=2))
     for event in (Started(), PeerUp(1), Trained(snapshot(1), 1, 0.5)):
         patient.handle(event, 0.0)
-    assert patient.deadline is None
-    assert patient.phase is Phase.WAITING
+    for _ in range(20):  # it is asked, less and less often, and never given up
+        assert patient.deadline is not None
+        done = patient.handle(Woke(), patient.deadline)
+        assert all(isinstance(action, Send) and isinstance(action.message.body, Ask) for action in done)
+        assert patient.phase is Phase.WAITING
+    assert patient.deadline > 100
