@@ -253,8 +253,8 @@ def test_what_a_narrow_link_cannot_take_waits_its_turn(tmp_path):
     """Free-running nodes send faster than the link takes: their models queue up and lag, until the queue is full."""
     file = tmp_path / "pair.edges"
     file.write_text("0 1 bandwidth_bytes_per_s=100000\n")
-    result = simulate(tmp_path / "run", topology=str(file), nodes=2, rounds=60, quorum=0, compute_s=0.01)
-    wide = simulate(tmp_path / "wide", nodes=2, topology="path", rounds=60, quorum=0, compute_s=0.01).summary
+    result = simulate(tmp_path / "run", topology=str(file), nodes=2, rounds=200, quorum=0, compute_s=0.01)
+    wide = simulate(tmp_path / "wide", nodes=2, topology="path", rounds=200, quorum=0, compute_s=0.01).summary
     assert result.summary.bytes_sent < 0.8 * wide.bytes_sent
     lags = [line["staleness"] for line in lines(tmp_path / "run", "merged") if line["node"] == 0 and line["merged"]]
     assert lags[0] < lags[-1]
