@@ -5,6 +5,7 @@ a new purpose changes none of the old ones.
 """
 
 import hashlib
+from functools import lru_cache
 
 import numpy as np
 
@@ -20,3 +21,11 @@ def seed_of(seed: int, node: int, purpose: str) -> int:
 def generator(seed: int, node: int, purpose: str) -> np.random.Generator:
     """A numpy generator of that stream."""
     return np.random.Generator(np.random.PCG64(seed_of(seed, node, purpose)))
+
+
+@lru_cache(maxsize=16)  # every node asks for itself: drawn anew, that would be quadratic
+def evaluated(seed: int, nodes: int, most: int) -> frozenset[int]:
+    """The nodes whose accuracy is measured: all, or as many as `most`, drawn by the seed."""
+    if nodes <= most:
+        return frozenset(range(nodes))
+    return frozenset(generator(seed, SWARM, "evaluated").choice(nodes, most, replace=False).tolist())

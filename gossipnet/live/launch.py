@@ -24,7 +24,7 @@ from gossipnet.live.nursery import Forks, Interrupts, Spawns, open_nursery
 from gossipnet.report.log import NodeResult, RunLog, Sample, Times
 from gossipnet.report.summary import Summary
 from gossipnet.run_folder import model_file
-from gossipnet.streams import SWARM, generator
+from gossipnet.streams import evaluated
 from gossipnet.topology import Topology, make_topology
 
 if TYPE_CHECKING:
@@ -77,7 +77,9 @@ class Launcher:
             experiment.topology, n=experiment.nodes, seed=experiment.seed, mixing=experiment.mixing
         )
         self._view = view
-        self._log = RunLog(folder, _evaluated(experiment), experiment.tensorboard)
+        self._log = RunLog(
+            folder, evaluated(experiment.seed, experiment.nodes, experiment.evaluate_nodes), experiment.tensorboard
+        )
         self._children: dict[int, Child] = {}
         self._stopping = False
         self._together: dict[str, Any] = {}
@@ -306,14 +308,6 @@ def fixed_keys(experiment: "Experiment", world: str, spectral_gap: float) -> dic
         "merge": experiment.merge,
         "spectral_gap": spectral_gap,
     }
-
-
-def _evaluated(experiment: "Experiment") -> set[int]:
-    nodes = experiment.nodes
-    if nodes <= experiment.evaluate_nodes:
-        return set(range(nodes))
-    drawn = generator(experiment.seed, SWARM, "evaluated").choice(nodes, experiment.evaluate_nodes, replace=False)
-    return {int(node) for node in drawn}
 
 
 def _addresses(experiment: "Experiment") -> Addresses:

@@ -1,6 +1,5 @@
 """From an experiment to what one node trains with: the same steps, in the same order, in both worlds."""
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
@@ -16,7 +15,7 @@ from gossipnet.merge import make_merge
 from gossipnet.model import ModelSpec
 from gossipnet.node import NodeConfig
 from gossipnet.settings import is_plain
-from gossipnet.streams import SWARM, generator, seed_of
+from gossipnet.streams import SWARM, evaluated, seed_of
 from gossipnet.training.trainer import Trainer, TrainerConfig
 from gossipnet.training.trial import try_out
 
@@ -116,15 +115,7 @@ def evaluation_interval(experiment: "Experiment") -> int:
 
 def evaluated_nodes(experiment: "Experiment") -> frozenset[int]:
     """The nodes whose accuracy is measured: all, or as many as `report.evaluate_nodes`, drawn by the seed."""
-    return _evaluated(experiment.seed, experiment.nodes, experiment.evaluate_nodes)
-
-
-@lru_cache(maxsize=16)  # every node asks for itself: drawn anew, that would be quadratic
-def _evaluated(seed: int, nodes: int, most: int) -> frozenset[int]:
-    if nodes <= most:
-        return frozenset(range(nodes))
-    drawn = generator(seed, SWARM, "evaluated").choice(nodes, most, replace=False)
-    return frozenset(map(int, drawn))
+    return evaluated(experiment.seed, experiment.nodes, experiment.evaluate_nodes)
 
 
 def on_device(experiment: "Experiment", device: str | None) -> "Experiment":

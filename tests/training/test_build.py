@@ -4,6 +4,7 @@ import pytest
 import torch
 from small_training import TASK
 
+from gossipnet import streams
 from gossipnet.config import Experiment
 from gossipnet.errors import BadInput
 from gossipnet.streams import generator
@@ -76,7 +77,7 @@ def test_of_many_nodes_some_are_evaluated_drawn_by_the_seed():
 
 def test_the_nodes_that_are_evaluated_are_drawn_once_for_all(monkeypatch):
     experiment, drawn = Experiment(nodes=50, evaluate_nodes=5, seed=987), []
-    monkeypatch.setattr(build, "generator", lambda *key: drawn.append(key) or generator(*key))
+    monkeypatch.setattr(streams, "generator", lambda *key: drawn.append(key) or generator(*key))
     known = Known(trainer_of(Experiment(nodes=1)).spec, 10)
     assert sum(node_config(experiment, node, known, 1).evaluates for node in range(50)) == 5
     assert len(drawn) == 1
