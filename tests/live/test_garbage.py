@@ -1,13 +1,13 @@
 """Garbage at the ports of a running swarm: it ends with the bits that it would have had, and has counted it."""
 
 import contextlib
-import os
 import random
 import socket
 import threading
 
 import msgpack
 import zmq
+from live_swarm import free_ports
 
 from gossipnet.config import Experiment
 from gossipnet.live.launch import run_swarm
@@ -15,22 +15,6 @@ from gossipnet.run_folder import claim
 from gossipnet.sim.run import run_sim
 
 NODES = 3
-
-
-def free_ports(count: int) -> int:
-    """The first of `count` ports in a row that nobody listens on."""
-    for first in random.Random(os.getpid()).sample(range(21000, 60000), 200):
-        sockets = [socket.socket() for _ in range(count)]
-        try:
-            for i, probe in enumerate(sockets):
-                probe.bind(("127.0.0.1", first + i))
-            return first
-        except OSError:
-            continue
-        finally:
-            for probe in sockets:
-                probe.close()
-    raise AssertionError("no free ports")
 
 
 def raw(port: int, data: bytes) -> None:

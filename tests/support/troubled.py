@@ -47,14 +47,17 @@ def slow(step_s: float = 0.0, load_s: float = 0.0, metric_s: float = 0.0, greedy
     """One that takes its time: in a step, to load, to measure. With `greedy` a step lets no other thread run."""
 
     def loss(outputs, targets):
-        if greedy:
+        if len(targets) == 2:  # a node's trial of the task before it starts
+            pass
+        elif greedy:
             ctypes.PyDLL(None).usleep(int(1e6 * step_s))  # a PyDLL keeps the lock of the interpreter
         else:
             time.sleep(step_s)
         return functional.cross_entropy(outputs, targets)
 
     def metric(outputs, targets):
-        time.sleep(metric_s)
+        if len(targets) > 2:
+            time.sleep(metric_s)
         return correct(outputs, targets)
 
     time.sleep(load_s)
