@@ -61,23 +61,11 @@ class Clock:
 # --- our side ------------------------------------------------------------------------------------------------------
 
 
-class Silence:
-    """An outlet that nobody listens to."""
-
-    def fileno(self) -> int | None:
-        return None
-
-    def commands(self) -> list[Any]:
-        return []
-
-    def report(self, *_: object) -> None:
-        return
-
-
 def ours(given: argparse.Namespace) -> None:
     """One of the two nodes; node 1 prints the seconds per model."""
     import torch
     from exchange_passes import watched
+    from silence import Silence
 
     from gossipnet.codec import make_codec
     from gossipnet.events import Merge, Merged, Save, Saved, Train, Trained

@@ -105,21 +105,10 @@ def swarm(given: argparse.Namespace, nodes: int, device: torch.device) -> dict[s
 # --- exchange ------------------------------------------------------------------------------------------------------
 
 
-class Silence:
-    """An outlet that nobody listens to."""
-
-    def fileno(self) -> int | None:
-        return None
-
-    def commands(self) -> list[Any]:
-        return []
-
-    def report(self, *_: object) -> None:
-        return
-
-
 def side(given: argparse.Namespace) -> None:
     """One of two nodes: 0 sends its vector each round, 1 copies it into its own and prints the seconds per model."""
+    from silence import Silence
+
     torch.set_num_threads(1)
     own, rounds, device = given.side, WARM_UP + given.models, torch.device(given.device)
     spec, codec = dense_spec(given.numel), make_codec("float32")
