@@ -3,12 +3,17 @@
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from gossipnet.cli.skin import FILE, Command, columns
 from gossipnet.errors import BadInput
 from gossipnet.run_folder import default_folder
+
+if TYPE_CHECKING:
+    from gossipnet.grid.bench import Bench
+    from gossipnet.grid.plan import Grid
 
 
 @click.command(cls=Command, heading="Run")
@@ -45,6 +50,7 @@ def bench(
       gossipnet bench my-grid.toml --out runs/mine --resume
     """
     from gossipnet.grid import suites
+    from gossipnet.grid.bench import load, print_cells, saved
 
     if lists:
         click.echo("\n".join(columns([*suites.describe().items()], None)))
@@ -55,38 +61,13 @@ def bench(
         raise BadInput("--resume needs --out: the folder of the grid to go on with")
     if file is None and not resume:
         raise BadInput(f"no FILE: expected the file of a grid, or a suite: {', '.join(suites.describe())}")
-    return _bench(file, out, resume, overwrite, jobs, world, dry_run, as_json)
-
-
-def _bench(
-    file: str | None,
-    out: Path | None,
-    resume: bool,
-    overwrite: bool,
-    jobs: int | None,
-    world: str | None,
-    dry_run: bool,
-    as_json: bool,
-) -> int:
-    from gossipnet.grid import suites
-    from gossipnet.grid.bar import Bar
-    from gossipnet.grid.bench import bench as run_bench
-    from gossipnet.grid.bench import load, print_cells, saved
-    from gossipnet.machine import processors
-
     name, text = saved(out) if file is None and out is not None else suites.find(str(file))
     grid = load(file, name, text, world)
     if dry_run:
         click.echo(print_cells(grid))
         return 0
-    live = any(part.world == "live" for part in grid.parts)
-    jobs = jobs or (1 if live else processors())  # a live swarm takes all cores itself
-    bar = Bar(sys.stderr, jobs)
     folder = out or default_folder(f"bench-{name}")
-    try:
-        done = run_bench(grid, text, folder, bar, jobs, resume, overwrite, lambda said: click.echo(said, err=True))
-    finally:
-        bar.close()
+    done = _run(grid, text, folder, jobs, resume, overwrite)
     click.echo(json.dumps(done.content, indent=1) if as_json else f"{done}\n{folder / 'report.html'}")
     if done.interrupted:
         click.echo(f"interrupted; --resume --out {folder} goes on", err=True)
@@ -94,3 +75,17 @@ def _bench(
     if done.failed:
         click.echo(f"{done.failed} of {len(done.records)} cells failed", err=True)
     return 1 if done.failed else 0
+
+
+def _run(grid: "Grid", text: str, folder: Path, jobs: int | None, resume: bool, overwrite: bool) -> "Bench":
+    from gossipnet.grid.bar import Bar
+    from gossipnet.grid.bench import bench as run_bench
+    from gossipnet.machine import processors
+
+    live = any(part.world == "live" for part in grid.parts)
+    jobs = jobs or (1 if live else processors())  # a live swarm takes all cores itself
+    bar = Bar(sys.stderr, jobs)
+    try:
+        return run_bench(grid, text, folder, bar, jobs, resume, overwrite, lambda said: click.echo(said, err=True))
+    finally:
+        bar.close()
