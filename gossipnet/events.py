@@ -87,7 +87,7 @@ class SendDropped:
 
 @value
 class Served:
-    """The last chunk of the model of this round is on its way to a peer: its fetch is over, unless it asks again."""
+    """All of our model of this round is on its way to a peer: it need not be kept for that one any longer."""
 
     peer: int
     round: int

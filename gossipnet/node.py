@@ -233,7 +233,7 @@ class Node:
 
     def _oldest_free(self) -> int | None:
         """The oldest round that is kept and that nobody fetches."""
-        fetched = {p.pulled[0] for p in self.peers.values() if p.up and self._now - p.pulled[1] < PULLED_S}
+        fetched = {p.pulled[0] for p in self.peers.values() if p.fetches_since(self._now - PULLED_S)}
         return min((r for r in self._own if r not in fetched), default=None)
 
     def _offer_again(self) -> None:
@@ -708,8 +708,8 @@ class Node:
 
     def _served(self, event: Served) -> None:
         peer = self._peer(event.peer)
-        if peer.pulled[0] == event.round:
-            peer.pulled = (0, -math.inf)
+        if event.round > peer.served:
+            peer.served = event.round
 
     def _woke(self, _: Woke) -> None:
         if self.deadline is None or self._now < self.deadline:

@@ -143,15 +143,50 @@ def _numbers(place: slice, codec: Codec) -> slice:
     return slice(place.start // codec.element_bytes, place.stop // codec.element_bytes)
 
 
-def chunk_of(parcel: Parcel, pull: Pull, index: int) -> tuple[Chunk, memoryview] | None:
-    """Chunk number `index` of a parcel, as that Pull wants it; None if it has none of that number."""
-    begin = index * pull.chunk_bytes
-    if begin >= parcel.payload.size:
-        return None
-    data = parcel.data[begin : begin + pull.chunk_bytes]
+def chunks_of(parcel: Parcel, pull: Pull) -> Iterator[tuple[Chunk, memoryview]]:
+    """The chunks of a parcel that a Pull asks for, as long as it wants them."""
     known = pull.chunk_bytes == BLOCK
-    own = parcel.checksums[index] if known else checksum(data, begin)
-    return Chunk(pull.round, index, parcel.payload.checksum, own), data
+    for index in asked_for(pull, count_chunks(parcel.payload.size, pull.chunk_bytes)):
+        begin = index * pull.chunk_bytes
+        data = parcel.data[begin : begin + pull.chunk_bytes]
+        own = parcel.checksums[index] if known else checksum(data, begin)
+        yield Chunk(pull.round, index, parcel.payload.checksum, own), data
+
+
+def count_chunks(size: int, chunk_bytes: int) -> int:
+    """How many chunks a payload of `size` bytes makes; the last may be shorter."""
+    return -(-size // chunk_bytes)
+
+
+def asked_for(pull: Pull, n_chunks: int) -> range:
+    """The chunks that it asks for, of those that there are."""
+    return range(pull.first, min(pull.first + pull.count, n_chunks))
+
+
+class Serving:
+    """What has left of the models that neighbors fetch from us: one of each neighbor, the newest that it asked for."""
+
+    def __init__(self) -> None:
+        # peer -> that round, the chunks of it that its link did not take, and whether the last one has left
+        self._cut_off: dict[int, tuple[int, set[int], bool]] = {}
+
+    def left(self, peer: int, pull: Pull, n_sent: int, n_chunks: int) -> bool:
+        """The link took the first `n_sent` of the chunks that `pull` asks for; the peer will ask again for the rest.
+
+        True if now all of the model has left: its last chunk, and whatever the link did not take before.
+        """
+        round, cut_off, ended = self._cut_off.get(peer, (0, set(), False))
+        if pull.round < round:
+            return False  # it is late: a newer one is being fetched
+        if pull.round > round:
+            cut_off, ended = set(), False
+        wanted = asked_for(pull, n_chunks)
+        cut_off = (cut_off | {*wanted[n_sent:]}) - {*wanted[:n_sent]}
+        ended = ended or n_chunks - 1 in wanted[:n_sent]
+        self._cut_off.pop(peer, None)
+        if cut_off:
+            self._cut_off[peer] = (pull.round, cut_off, ended)
+        return ended and not cut_off
 
 
 @dataclass(slots=True)
@@ -177,7 +212,7 @@ class Transfer:
 
     @property
     def n_chunks(self) -> int:
-        return -(-self.size // self.chunk_bytes)
+        return count_chunks(self.size, self.chunk_bytes)
 
     def place(self, index: int) -> slice:
         """Where that chunk lies in the payload."""
@@ -293,7 +328,7 @@ class Fetches:
 
     def _new(self, message: Message, size: int, now: float) -> Transfer:
         held = self._arena.take(4 * self._spec.numel if self._codec.element_bytes else size)
-        chunks = range(-(-size // self._chunk_bytes))
+        chunks = range(count_chunks(size, self._chunk_bytes))
         return Transfer(message, held, size, self._chunk_bytes, set(chunks), list(chunks), {}, now, now)
 
     def _fault(self, transfer: Transfer | None, message: Message, chunk: Chunk, data: memoryview) -> Refusal | None:

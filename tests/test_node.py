@@ -644,6 +644,21 @@ def test_what_one_neighbor_fetches_slowly_leaves_a_place_for_the_others() -> Non
     assert isinstance(story.tell(1, Pull(1, 4, 4, 1024))[0], Serve)
 
 
+def test_what_is_asked_for_after_all_has_left_is_sent_but_not_kept() -> None:
+    """Links that reorder make a receiver ask again for what is on its way; it has the model, and asks for no more."""
+    story = Story(quorum=0, rounds=50, depth=2)
+    for round in (1, 2):
+        story.train()
+        for peer in (1, 2):
+            story.tell(peer, Pull(round, 0, 4, 1024))
+            story.feed(Served(peer, round))
+    for peer, round in ((1, 1), (2, 2)):
+        (again,) = story.tell(peer, Pull(round, 1, 2, 1024))
+        assert (again.peer, again.snapshot.round) == (peer, round)
+    for round in (3, 4):
+        assert {a.message.body.round for a in story.train() if isinstance(a, Send)} == {round}
+
+
 def test_a_lost_link_ends_a_fetch_and_the_next_offer_begins_it_again() -> None:
     story = Story(quorum=0, rounds=50)
     story.feed(Received(offer_of(1, 1)))

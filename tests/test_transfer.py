@@ -1,4 +1,5 @@
 import itertools
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,19 @@ from torch import Tensor
 from gossipnet.codec import Codec, codecs, make_codec
 from gossipnet.errors import BadInput
 from gossipnet.model import Entry, ModelSpec, Snapshot
-from gossipnet.transfer import BLOCK, STALL_AT_MOST_S, Fetches, Parcel, admit, checksum, chunk_of, pack, unpack
+from gossipnet.transfer import (
+    BLOCK,
+    STALL_AT_MOST_S,
+    Fetches,
+    Parcel,
+    Serving,
+    admit,
+    checksum,
+    chunks_of,
+    count_chunks,
+    pack,
+    unpack,
+)
 from gossipnet.wire import Chunk, Message, Offer, Payload, Pull, Reason, Refusal, decode, encode
 
 finite = st.floats(-(2.0**100), 2.0**100, width=32)
@@ -309,12 +322,7 @@ def fetches_for(numel: int, codec: Codec = FLOAT32, window: int = 4) -> Fetches:
 
 def served(parcel: Parcel, offer: Message, pull: Pull) -> list[tuple[Message, memoryview]]:
     """What an honest sender answers."""
-    chunks = []
-    for index in range(pull.first, pull.first + pull.count):
-        found = chunk_of(parcel, pull, index)
-        if found is not None:
-            chunks.append((Message(offer.sender, 0, offer.session, found[0]), found[1]))
-    return chunks
+    return [(Message(offer.sender, 0, offer.session, chunk), data) for chunk, data in chunks_of(parcel, pull)]
 
 
 def numbers(numel: int) -> Tensor:
@@ -325,15 +333,17 @@ def numbers(numel: int) -> Tensor:
 @settings(max_examples=50)
 def test_chunks_are_the_parcel(numel: int, chunk_bytes: int, name: str) -> None:
     parcel = pack(torch.arange(float(numel)), make_codec(name))
-    pull = Pull(7, 0, 1, chunk_bytes)
     n = -(-parcel.data.nbytes // chunk_bytes)
-    found = [chunk_of(parcel, pull, index) for index in range(n)]
+    assert count_chunks(parcel.data.nbytes, chunk_bytes) == n
+    found = [*chunks_of(parcel, Pull(7, 0, n - 1, chunk_bytes)), *chunks_of(parcel, Pull(7, n - 1, 9, chunk_bytes))]
     assert b"".join(data for _, data in found) == bytes(parcel.data)
     for index, (chunk, data) in enumerate(found):
         seal = xxhash.xxh3_64_digest(data, seed=index * chunk_bytes)
         assert chunk == Chunk(7, index, parcel.payload.checksum, seal)
-    assert chunk_of(parcel, pull, n) is None
-    assert chunk_of(parcel, pull, 2**48 - 1) is None
+    assert [
+        *chunks_of(parcel, Pull(7, n, 9, chunk_bytes)),
+        *chunks_of(parcel, Pull(7, 2**48 - 1, 9, chunk_bytes)),
+    ] == []
 
 
 @pytest.mark.parametrize("numel", [BLOCK // 4 - 1, BLOCK // 4, BLOCK // 4 + 1, BLOCK])
@@ -346,8 +356,9 @@ def test_a_model_of_many_blocks_has_the_checksum_of_their_checksums(name: str, n
     codec.encode(numbers(numel), encoded)
     assert bytes(parcel.data) == bytes(encoded)
     assert parcel.payload.checksum == whole_checksum(bytes(parcel.data))
-    for index in range(len(parcel.checksums)):
-        chunk, data = chunk_of(parcel, Pull(1, 0, 1, BLOCK), index)
+    chunks = [*chunks_of(parcel, Pull(1, 0, 64, BLOCK))]
+    assert len(chunks) == len(parcel.checksums)
+    for index, (chunk, data) in enumerate(chunks):
         assert chunk.checksum == checksum(data, index * BLOCK)
     assert torch.equal(admitted(parcel, numel, codec).storage, unpack(parcel, numel, codec))
 
@@ -653,3 +664,28 @@ def test_a_slow_link_is_not_asked_for_more_than_it_brings(chunk_s: float) -> Non
         pulls, done, _ = fetches.chunk(*queue.pop(0), now)
         queue += [c for pull in pulls for c in served(parcel, offer, pull)]
     assert sent <= 96 + 3 * 8  # at the start, it cannot be known how slow the link is
+
+
+@given(n=st.integers(1, 60), window=st.integers(1, 16), seed=st.integers(0, 2**32))
+def test_a_model_is_served_once_all_its_chunks_have_left_and_not_before(n: int, window: int, seed: int) -> None:
+    """Chunks are asked for in their order, those that the link did not take again at any time."""
+    serving, absent, unasked, chance = Serving(), {*range(n)}, 0, random.Random(seed)
+    while absent:
+        again = [index for index in absent if index < unasked]
+        first = chance.choice([*again, unasked] if unasked < n else again)
+        count = next(k for k in range(chance.randint(1, window), 0, -1) if {*range(first, min(first + k, n))} <= absent)
+        pull, wanted = Pull(3, first, count, 1024), range(first, min(first + count, n))
+        unasked = max(unasked, wanted.stop)
+        n_sent = chance.randint(0, len(wanted))
+        absent -= {*wanted[:n_sent]}
+        assert serving.left(1, pull, n_sent, n) == (not absent)
+    assert serving.left(1, pull, n_sent, n) == (n - 1 in wanted[:n_sent]), "asked for again"
+
+
+def test_what_of_one_model_was_cut_off_holds_up_no_other() -> None:
+    serving = Serving()
+    assert not serving.left(1, Pull(3, 0, 16, 1024), 4, 20)
+    assert serving.left(2, Pull(3, 16, 4, 1024), 4, 20)
+    assert not serving.left(1, Pull(2, 0, 16, 1024), 16, 16), "it is late"
+    assert not serving.left(1, Pull(3, 16, 4, 1024), 4, 20)
+    assert serving.left(1, Pull(4, 16, 4, 1024), 4, 20)

@@ -44,7 +44,7 @@ from gossipnet.live.memory import keep_free_memory
 from gossipnet.live.zeromq import READABLE, Arrival, Poller, Transport
 from gossipnet.model import ModelSpec
 from gossipnet.node import Node
-from gossipnet.transfer import WINDOW, Fetches, Parcel, admit, check, chunk_of
+from gossipnet.transfer import WINDOW, Fetches, Parcel, Serving, admit, check, chunks_of, count_chunks
 from gossipnet.wire import Chunk, Iam, Message, Offer, Pull, Reason, Refusal, Who, encode
 
 BATCH = 64  # messages read before anything else gets its turn
@@ -106,7 +106,7 @@ class Driver(threading.Thread):
         self._posted: deque[Event | Callable[[], Event | None]] = deque()
         self._waker, self._wake = os.pipe()
         self._down_at: dict[int, float] = {}
-        self._cut_short: dict[int, int] = {}  # peer -> round of which not all that it asked for was sent
+        self._serving = Serving()
         self._look_at = 0.0
         self._done = False
 
@@ -281,16 +281,13 @@ class Driver(threading.Thread):
         """Send chunks until the link takes no more; the receiver asks again for the rest."""
         parcel: Parcel = action.snapshot.storage
         pull, writer = action.pull, self._writer(action.peer, parcel, action.pull)
-        for index in range(pull.first, pull.first + pull.count):
-            found = chunk_of(parcel, pull, index)
-            if found is None:
-                return None
-            chunk, data = found
+        n_sent = 0
+        for chunk, data in chunks_of(parcel, pull):
             if not self._transport.send(action.peer, writer.header(chunk), data):
-                self._cut_short[action.peer] = pull.round
-                return None
-        whole = (pull.first + pull.count) * pull.chunk_bytes >= parcel.payload.size
-        return Served(action.peer, pull.round) if whole and self._cut_short.get(action.peer) != pull.round else None
+                break
+            n_sent += 1
+        n_chunks = count_chunks(parcel.payload.size, pull.chunk_bytes)
+        return Served(action.peer, pull.round) if self._serving.left(action.peer, pull, n_sent, n_chunks) else None
 
     def _writer(self, peer: int, parcel: Parcel, pull: Pull) -> ChunkWriter:
         first = Chunk(pull.round, 0, parcel.payload.checksum, bytes(8))

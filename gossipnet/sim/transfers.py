@@ -11,7 +11,7 @@ from typing import Any
 
 from gossipnet.events import Received, Serve
 from gossipnet.model import ModelSpec, Snapshot
-from gossipnet.transfer import Fetches, checksum
+from gossipnet.transfer import Fetches, asked_for, checksum, count_chunks
 from gossipnet.wire import Chunk, Message, Offer, Payload, Pull, Refusal
 
 _CODEC = "chunks"
@@ -50,7 +50,7 @@ class Parts:
 
     @property
     def n_chunks(self) -> int:
-        return -(-self.payload.size // self.chunk_bytes)
+        return count_chunks(self.payload.size, self.chunk_bytes)
 
     def offered(self, offer: Message) -> Message:
         """The offer as its receiver sees it, to fetch from."""
@@ -60,8 +60,7 @@ class Parts:
 
     def chunks(self, serve: Serve, sender: int, session: int) -> Iterator[tuple[Piece, int]]:
         """What is sent to a node that pulls, and the payload bytes of each."""
-        last = min(serve.pull.first + serve.pull.count, self.n_chunks)
-        for index in range(serve.pull.first, last):
+        for index in asked_for(serve.pull, self.n_chunks):
             chunk = Chunk(serve.pull.round, index, self.payload.checksum, checksum(_BYTE, index))
             message = Message(sender, serve.peer, session, chunk)
             size = min(self.chunk_bytes, self.payload.size - index * self.chunk_bytes)

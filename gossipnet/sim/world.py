@@ -50,6 +50,7 @@ from gossipnet.sim.speeds import node_speeds
 from gossipnet.sim.transfers import Arrivals, Parts, Piece
 from gossipnet.streams import generator
 from gossipnet.topology import Topology
+from gossipnet.transfer import Serving
 from gossipnet.wire import Message, Offer
 
 SESSION = 2**62  # as many bytes on the wire as a live session, which is a time in nanoseconds
@@ -142,7 +143,7 @@ class Place:
     messages_sent: int = 0
     wake_at: float | None = None
     chase_at: float | None = None
-    cut_short: dict[int, int] = field(default_factory=dict)  # peer -> round of which not all that it asked for was sent
+    serving: Serving = field(default_factory=Serving)
     error: str | None = None
 
 
@@ -422,12 +423,12 @@ class World:
 
     def _serve(self, i: int, place: Place, serve: Serve) -> None:
         """Send chunks until the line takes no more; the receiver asks again for the rest."""
+        n_sent = 0
         for piece, size in self._parts.chunks(serve, i, place.node.config.session):
             if not self._transmit(i, place, serve.peer, header_bytes(piece.message) + size, piece):
-                place.cut_short[serve.peer] = serve.pull.round
-                return
-        whole = serve.pull.first + serve.pull.count >= self._parts.n_chunks
-        if whole and place.cut_short.get(serve.peer) != serve.pull.round:
+                break
+            n_sent += 1
+        if place.serving.left(serve.peer, serve.pull, n_sent, self._parts.n_chunks):
             self._handle(i, Served(serve.peer, serve.pull.round))
 
     def _take_in(self, i: int, place: Place, piece: Piece) -> None:
@@ -491,7 +492,7 @@ class World:
         session = SESSION + place.life
         place.here, place.node, place.arrivals = True, self._new_node(i, session), Arrivals(i, session)
         place.wake_at = place.chase_at = None
-        place.cut_short.clear()
+        place.serving = Serving()
         place.sees.clear()
         if what == "restart":
             place.node.merged, place.node.age, place.node.steps = before.merged, before.age, before.steps
