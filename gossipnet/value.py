@@ -15,8 +15,8 @@ def value(cls: type[T]) -> type[T]:
     """
     frozen: Any = dataclass(frozen=True, slots=True, init=False)(cls)
     twin = type(cls.__name__, (), {"__slots__": frozen.__slots__})
-    known: dict[str, Any] = {"twin": twin, "make": object.__new__, "absent": MISSING}
-    given, body = ["cls"], ["self = make(twin)"]
+    known: dict[str, Any] = {"twin": twin, "absent": MISSING}
+    given, body = ["cls"], ["self = twin()"]
     for f in fields(frozen):
         known |= {f"{f.name}_default": f.default, f"{f.name}_factory": f.default_factory}
         made = f.default_factory is not MISSING

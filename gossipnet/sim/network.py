@@ -33,7 +33,7 @@ class Line:
         self._stream = stream
         self._cuts = cuts
         # what is sent arrives after the latency, once, whatever else is sent
-        self.plain = not (any(physics[name] for name in _NAMES[1:]) or cuts)
+        self.plain = not cuts and _is_plain(physics)
         self._departures: deque[float] = deque()  # of what waits for its turn, or is on its way out
         self._last = 0.0  # the latest arrival of what is in order
         if self._reorder_rate and not self._jitter_s:
@@ -83,6 +83,11 @@ class Line:
         return max(self._last, departs + self.latency_s)
 
 
+def _is_plain(physics: dict[str, float]) -> bool:
+    """Nothing but a latency."""
+    return not any(physics[name] for name in _NAMES[1:])
+
+
 class Network:
     """All lines of a topology, made when first used. What its file says of a link wins over the conditions.
 
@@ -94,17 +99,18 @@ class Network:
         self._default = {name: getattr(conditions, name) for name in _NAMES}
         self._seed = seed
         self._cuts = cuts
+        # draws nothing and remembers nothing: one is enough for all links, a stream for each takes 2.5 KB
+        self._plain = Line(self._default, random.Random(seed)) if _is_plain(self._default) else None
         self._lines: dict[tuple[int, int], Line] = {}
         for i, j in {*topology.edges[:1], *topology.edge_attributes}:  # now, not in the middle of a run
             self.line(i, j)
 
     def line(self, sender: int, receiver: int) -> Line:
         """The line from one node to another."""
-        try:
-            return self._lines[sender, receiver]
-        except KeyError:
+        line = self._lines.get((sender, receiver))
+        if line is None:
             line = self._lines[sender, receiver] = self._make(sender, receiver)
-            return line
+        return line
 
     def route(self, sender: int, receivers: Iterable[int]) -> list[tuple[float, list[int]]] | None:
         """Receivers by how long what is sent to them now travels; None where that is not the same each time."""
@@ -115,10 +121,13 @@ class Network:
         return [(s, [receiver for receiver, line in lines if line.latency_s == s]) for s in latencies]
 
     def _make(self, sender: int, receiver: int) -> Line:
-        given = self._topology.link(sender, receiver)
-        physics = self._default | {name: float(given[name]) for name in _NAMES if given.get(name) is not None}
+        link = self._topology.link(sender, receiver)
+        given = {name: float(link[name]) for name in _NAMES if link.get(name) is not None}
+        cuts = tuple(cut for cut in self._cuts if cut.parts(sender, receiver))
+        if self._plain and not given and not cuts:
+            return self._plain
         stream = random.Random(seed_of(self._seed, sender, f"line to {receiver}"))
-        return Line(physics, stream, tuple(cut for cut in self._cuts if cut.parts(sender, receiver)))
+        return Line(self._default | given, stream, cuts)
 
     def whole(self, i: int, j: int, now: float) -> bool:
         """No cut holds up anything between two nodes, in either direction: a connection needs both."""

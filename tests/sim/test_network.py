@@ -88,6 +88,22 @@ def test_what_the_file_says_of_a_link_wins(tmp_path):
     assert network.line(2, 1).send(1, 0.0) == ()
 
 
+def test_links_that_are_all_alike_and_remember_nothing_share_a_line(tmp_path):
+    file = tmp_path / "g.edges"
+    file.write_text("0 1\n1 2\n2 3 drop_rate=1\n3 4\n")
+    network = Network(make_topology(str(file), n=5), Conditions(), 0, parse_cuts(["1..2 3 > 4"], 5))
+    lines = [network.line(*link) for link in ((0, 1), (1, 0), (1, 2), (4, 3), (2, 3), (3, 4))]
+    assert [made is lines[0] for made in lines] == [True, True, True, True, False, False]
+    slow = Network(make_topology("ring", n=4), Conditions(bandwidth_bytes_per_s=100), 0)
+    assert slow.line(0, 1) is not slow.line(1, 0), "each has its queue"
+
+
+def test_a_file_can_give_what_the_conditions_lack(tmp_path):
+    file = tmp_path / "g.edges"
+    file.write_text("0 1 jitter_s=1\n")
+    assert Network(make_topology(str(file), n=2), Conditions(reorder_rate=0.5), 0).line(0, 1).send(1, 0.0)
+
+
 def test_lines_draw_from_streams_of_their_own():
     def times(order, seed=0):
         network = Network(make_topology("ring", n=4), Conditions(jitter_s=1.0, drop_rate=0.3), seed)
