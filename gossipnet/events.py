@@ -62,20 +62,10 @@ class Received:
 
 
 @value
-class Pushed:
-    """A model that came inside its offer, whole and verified: a Received in few words."""
-
-    sender: int
-    session: int
-    offer: Offer
-    snapshot: Snapshot
-
-
-@value
 class Arrived:
-    """All that came in at one time, in that order."""
+    """All that came in at one time, in that order. A Broadcast stands for its Offer, with the verified model."""
 
-    items: Sequence[Received | Pushed]
+    items: "Sequence[Received | Broadcast]"
 
 
 @value
@@ -196,19 +186,26 @@ class Send:
 
 
 @value
-class SendAll:
-    """Send an Offer with its snapshot to each of these peers: as many a Send, in this order."""
+class Broadcast:
+    """Send an Offer of this snapshot to each of these peers: as many a Send, in this order.
+
+    Where models travel whole and unspoilt, it can arrive at each of them as it is.
+    """
 
     receivers: tuple[int, ...]
     sender: int
     session: int
-    offer: Offer
     snapshot: Snapshot
+
+    def to(self, receiver: int) -> Send:
+        """The same to one peer."""
+        own = self.snapshot
+        offer = Offer(own.round, own.age, own.samples, own.digest)
+        return Send(Message(self.sender, receiver, self.session, offer), own)
 
     def each(self) -> Iterator[Send]:
         """The same one by one."""
-        for receiver in self.receivers:
-            yield Send(Message(self.sender, receiver, self.session, self.offer), self.snapshot)
+        return map(self.to, self.receivers)
 
 
 @value
@@ -255,13 +252,13 @@ class Finish:
 
 
 Single = Train | Merge | Evaluate | Save | Send | Fetch | Cancel | Serve | Report | Finish
-Action = Single | SendAll
+Action = Single | Broadcast
 
 
 def one_by_one(actions: Iterable[Action]) -> Iterator[Single]:
     """The same actions, for a driver that sends to one peer at a time."""
     for action in actions:
-        if isinstance(action, SendAll):
+        if isinstance(action, Broadcast):
             yield from action.each()
         else:
             yield action

@@ -16,8 +16,8 @@ class Inbox:
 
     def __init__(self, in_step: bool, depth: int, max_age: int, rounds: int) -> None:
         self._in_step, self._depth, self._max_age, self._rounds = in_step, depth, max_age, rounds
-        self._held: dict[int, dict[int, Snapshot]] = {}  # round (0 unless in step) -> peer -> its model
-        self._came: dict[int, dict[int, float]] = {}  # the same: when it came
+        # round (0 unless in step) -> peer -> its model, and when that came
+        self._held: dict[int, dict[int, tuple[Snapshot, float]]] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._held.values()))
@@ -53,20 +53,16 @@ class Inbox:
 
     def put(self, peer: int, snapshot: Snapshot, now: float = 0.0) -> None:
         """Hold a model that has no fault."""
-        key = self._key(snapshot.round)
-        self._held.setdefault(key, {})[peer] = snapshot
-        self._came.setdefault(key, {})[peer] = now
+        self._held.setdefault(self._key(snapshot.round), {})[peer] = snapshot, now
 
     def put_first(self, peer: int, snapshot: Snapshot, now: float = 0.0) -> bool:
         """In step: hold a model of a round that may come in, unless one of that peer and round is here."""
         models = self._held.get(snapshot.round)
         if models is None:
             models = self._held[snapshot.round] = {}
-            self._came[snapshot.round] = {}
         elif peer in models:
             return False
-        models[peer] = snapshot
-        self._came[snapshot.round][peer] = now
+        models[peer] = snapshot, now
         return True
 
     def has(self, peer: int, round: int) -> bool:
@@ -88,21 +84,18 @@ class Inbox:
         But for those of the last round of all: nothing newer will come from that peer, and what it ended with is what
         it has. Without, a node slower than its neighbors would do the rest of its rounds alone.
         """
-        models, came = self._held.pop(self._key(round), {}), self._came.pop(self._key(round), {})
-        found = tuple(
-            [Member(peer, weight, models[peer], came.get(peer, 0.0)) for peer, weight in weights if peer in models]
-        )
+        models = self._held.pop(self._key(round), {})
+        found = tuple([Member(peer, weight, *models[peer]) for peer, weight in weights if peer in models])
         if not self._in_step:
             taken = {member.peer for member in found}
-            kept = {p: s for p, s in models.items() if p not in taken or s.round >= self._rounds > round}
-            self._held[0], self._came[0] = kept, came
+            self._held[0] = {p: m for p, m in models.items() if p not in taken or m[0].round >= self._rounds > round}
         return found
 
     def forget_rounds(self, merged: int) -> None:
         """Nothing of a round that is done will be merged any more."""
-        if self._in_step:
+        if self._in_step and self._held:
             for round in [round for round in self._held if round <= merged]:
-                del self._held[round], self._came[round]
+                del self._held[round]
 
     def forget_peer(self, peer: int) -> None:
         for models in self._held.values():
@@ -110,7 +103,6 @@ class Inbox:
 
     def clear(self) -> None:
         self._held.clear()
-        self._came.clear()
 
     def _key(self, round: int) -> int:
         return round if self._in_step else 0

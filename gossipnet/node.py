@@ -45,7 +45,7 @@ expects a result. A result event out of turn raises LocalError. Nothing that a p
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -54,6 +54,7 @@ from gossipnet.errors import LocalError
 from gossipnet.events import (
     Action,
     Arrived,
+    Broadcast,
     Cancel,
     Evaluate,
     Evaluated,
@@ -66,13 +67,11 @@ from gossipnet.events import (
     Merged,
     PeerDown,
     PeerUp,
-    Pushed,
     Received,
     Report,
     Save,
     Saved,
     Send,
-    SendAll,
     SendDropped,
     Serve,
     Served,
@@ -107,15 +106,18 @@ class Phase(Enum):
     DONE = "done"
 
 
+# an Enum looks its members up at many times the cost of a name, and each event asks for some
+NEW, TRAINING, WAITING, MERGING, EVALUATING, HOLDING, CLOSING, SAVING, LEAVING, DONE = Phase
+
 EXPECTED: Mapping[Phase, type[Any]] = {
-    Phase.NEW: Started,
-    Phase.TRAINING: Trained,
-    Phase.MERGING: Merged,
-    Phase.EVALUATING: Evaluated,
-    Phase.CLOSING: Evaluated,
-    Phase.SAVING: Saved,
+    NEW: Started,
+    TRAINING: Trained,
+    MERGING: Merged,
+    EVALUATING: Evaluated,
+    CLOSING: Evaluated,
+    SAVING: Saved,
 }
-_WAITS = (Phase.WAITING, Phase.HOLDING, Phase.LEAVING)  # for somebody else
+_WAITS = (WAITING, HOLDING, LEAVING)  # for somebody else
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,7 @@ class Node:
         self.neighborhood = neighborhood
         self.config = config
         self.in_step = config.quorum is None
-        self.phase = Phase.NEW
+        self.phase = NEW
         self.round = 0  # the round worked on; 0 before the first
         self.merged = 0  # the last round that is done
         self.age = 0  # local steps folded into the model
@@ -180,7 +182,7 @@ class Node:
         Raises LocalError, and nothing else, if the driver breaks the contract.
         """
         self._now = now
-        if self.phase is Phase.DONE:
+        if self.phase is DONE:
             return []
         found = _REACTIONS.get(type(event))
         if found is None:
@@ -210,21 +212,22 @@ class Node:
             self._offer(self._row.targets, self.round)
         else:
             self._offer_again()
-        self.phase = Phase.WAITING
+        self.phase = WAITING
         self._awaited = None
         self._took_s, self._since = self._now - self._since, self._now
         self._ask_every_s = ASK_AGAIN_S
         if self._learns:
             self.patience.took(self._took_s)
             self.patience.begin(self._now, self._missing(), self._inbox.peers())
-        self._merge_if_ready()
-        if self.phase is Phase.WAITING:  # else this is done
+        if self._enough():
+            self._merge()
+        else:
             self._set_deadline()
 
     def _keep(self, snapshot: Snapshot) -> bool:
         """Hold a new snapshot for sending, in place of one that nobody fetches. False if there is none."""
         if len(self._own) >= self.config.depth:
-            oldest = min(self._own) if self.in_step else self._oldest_free()
+            oldest = next(iter(self._own)) if self.in_step else self._oldest_free()
             if oldest is None:
                 return False
             del self._own[oldest]
@@ -244,28 +247,30 @@ class Node:
         self._offer([t for t in targets if self.peers[t].pulled[0] < newest], newest)
 
     def _merged(self, event: Merged) -> None:
+        age = self.age
         for member in self._members:
-            if member.snapshot.age > self.age:
-                self.age = member.snapshot.age
+            if member.snapshot.age > age:
+                age = member.snapshot.age
+        self.age = age
         self._round_done(event.numbers)
 
     def _evaluated(self, event: Evaluated) -> None:
-        if self.phase is Phase.CLOSING:
+        if self.phase is CLOSING:
             self._report("finished", event.numbers)
-            self.phase = Phase.SAVING
+            self.phase = SAVING
             self._out.append(Save(self.merged))
             return
         self._report("evaluated", event.numbers)
         self._next_round()
 
     def _saved(self, _: Saved) -> None:
-        self.phase = Phase.LEAVING
+        self.phase = LEAVING
         self._ask_every_s = ASK_AGAIN_S
         self._leave_if_done()
         self._set_deadline()
 
     def _failed(self, event: Failed) -> None:
-        if self.phase not in EXPECTED or self.phase is Phase.NEW:
+        if self.phase not in EXPECTED or self.phase is NEW:
             raise LocalError(f"Failed while {self.phase.value}: no action is under way")
         self._report("failed", {"error": event.error})
         self._say_goodbye()
@@ -280,7 +285,7 @@ class Node:
             self._close()
             return
         self._work_on(following)
-        self.phase = Phase.HOLDING
+        self.phase = HOLDING
         self._since = self._now
         self._ask_every_s = ASK_AGAIN_S
         self._train_if_room()
@@ -306,8 +311,8 @@ class Node:
 
     def _train_if_room(self) -> None:
         """Start the round once no target would have to refuse its model; only in step is there such a bound."""
-        if self.phase is Phase.HOLDING and not self._full_targets():
-            self.phase = Phase.TRAINING
+        if self.phase is HOLDING and not self._full_targets():
+            self.phase = TRAINING
             self._since = self._now
             self._out.append(Train(self.round, self.config.local_steps))
 
@@ -325,14 +330,16 @@ class Node:
         return [t for t in owed if self.peers[t].merged < oldest and self._keeps_step(t)]
 
     def _merge_if_ready(self) -> None:
-        if self.phase is not Phase.WAITING or not self._enough():
-            return
+        if self.phase is WAITING and self._enough():
+            self._merge()
+
+    def _merge(self) -> None:
         self._members = self._inbox.take(self._row.weights, self.round)
         self._merge_at = self._now
         if not self._members:
             self._round_done({})
             return
-        self.phase = Phase.MERGING
+        self.phase = MERGING
         own_weight = self._row.own
         if len(self._members) < len(self._row.weights):
             own_weight = max(0.0, 1.0 - math.fsum(m.weight for m in self._members))
@@ -351,9 +358,14 @@ class Node:
     def _held_back(self) -> bool:
         """In step, there is a source that we wait for. Whoever held us back before mostly still does: the others are
         looked at only if it does not, the last first, so that a round costs about one look at each source."""
-        if self._awaited is None or not self._is_missing(self._awaited):
-            self._awaited = next((p for p, _ in reversed(self._row.weights) if self._is_missing(p)), None)
-        return self._awaited is not None
+        if self._awaited is not None and self._is_missing(self._awaited):
+            return True
+        for source, _ in reversed(self._row.weights):
+            if self._is_missing(source):
+                self._awaited = source
+                return True
+        self._awaited = None
+        return False
 
     def _enough(self) -> bool:
         if self.in_step:
@@ -379,7 +391,9 @@ class Node:
 
     def _round_done(self, numbers: Mapping[str, Any]) -> None:
         self.merged = self.round
-        self._report("merged", {**self._course(), **numbers})
+        course = self._course()
+        course.update(numbers)
+        self._report("merged", course)
         self._members = ()
         self._inbox.forget_rounds(self.merged)
         if self.merged == self.config.rounds:
@@ -387,7 +401,7 @@ class Node:
         else:
             self._acknowledge()
         if self.config.evaluates and self._evaluation_due():
-            self.phase = Phase.EVALUATING
+            self.phase = EVALUATING
             self._out.append(Evaluate(self.merged, final=False))
         else:
             self._next_round()
@@ -434,10 +448,10 @@ class Node:
         self._work_on(self.merged)
         self.deadline = None
         if self.config.evaluates:
-            self.phase = Phase.CLOSING
+            self.phase = CLOSING
             self._out.append(Evaluate(self.merged, final=True))
         else:
-            self.phase = Phase.SAVING
+            self.phase = SAVING
             self._out.append(Save(self.merged))
 
     def _say_goodbye(self) -> None:
@@ -445,7 +459,7 @@ class Node:
             self._send(peer, Bye(self.merged))
 
     def _leave_if_done(self) -> None:
-        if self.phase is Phase.LEAVING and (self._stopping or not self._needing_us()):
+        if self.phase is LEAVING and (self._stopping or not self._needing_us()):
             self._finish(None)
 
     def _needing_us(self) -> list[int]:
@@ -456,7 +470,7 @@ class Node:
         return [t for t in sorted(owed) if self._keeps_step(t) and self.peers[t].merged < self.merged]
 
     def _finish(self, error: str | None, bad_input: bool = False) -> None:
-        self.phase = Phase.DONE
+        self.phase = DONE
         self.deadline = None
         self._inbox.clear()
         self._own.clear()
@@ -464,9 +478,9 @@ class Node:
 
     def _stopped(self, _: Stopped) -> None:
         self._stopping = True
-        if self.phase in (Phase.WAITING, Phase.HOLDING):
+        if self.phase in (WAITING, HOLDING):
             self._close()
-        elif self.phase is Phase.NEW:
+        elif self.phase is NEW:
             self._finish(None)
         self._leave_if_done()
 
@@ -479,27 +493,26 @@ class Node:
     def _arrived(self, event: Arrived) -> None:
         """In step nearly all are models that we wait for now or next: there is a short way for those."""
         waits = self.in_step and self.merged < self.round
-        first = self.round + (self.phase is Phase.MERGING)
+        first = self.round + (self.phase is MERGING)
         last = self.round + self.config.depth - 1 if waits else 0
         peers, digest, sources = self.peers, self.config.digest, self._row.sources
         for item in event.items:
-            if not isinstance(item, Pushed):
+            if not isinstance(item, Broadcast):
                 self._take_in(item.message, item.snapshot)
             elif (
-                first <= (round := item.offer.round) <= last
+                first <= (round := item.snapshot.round) <= last
                 and (peer := peers.get(item.sender)) is not None
                 and peer.session == item.session
                 and not peer.foreign
                 and peer.fetching is None
-                and item.offer.digest == digest
+                and item.snapshot.digest == digest
                 and item.sender in (sources if round == self.round else self.neighborhood.at(round).sources)
                 and self._inbox.put_first(item.sender, item.snapshot, self._now)
             ):
                 peer.trained(round)
             else:
-                message = Message(item.sender, self.neighborhood.node, item.session, item.offer)
-                self._take_in(message, item.snapshot)
-            if self.phase is Phase.DONE:
+                self._take_in(item.to(self.neighborhood.node).message, item.snapshot)
+            if self.phase is DONE:
                 return
         self._progress()
 
@@ -716,7 +729,7 @@ class Node:
             return
         self._progress()
         if self.deadline is not None and self._now >= self.deadline:
-            wanted = self.round if self.phase is Phase.WAITING else 0  # 0: only tell us how far you are
+            wanted = self.round if self.phase is WAITING else 0  # 0: only tell us how far you are
             for peer in self._laggards():
                 self._send(peer, Ask(wanted))
             self._ask_every_s = min(2 * self._ask_every_s, ASK_AGAIN_AT_MOST_S)
@@ -724,11 +737,9 @@ class Node:
 
     def _progress(self) -> None:
         """Something changed that we may have waited for."""
-        if self.deadline is not None and self._still_silent():
-            return  # most models are not the last one missing: nothing below would come of them
-        if self.phase is Phase.WAITING:
+        if self.phase is WAITING:
             self._merge_if_ready()
-        elif self.phase is Phase.HOLDING:
+        elif self.phase is HOLDING:
             self._train_if_room()
         else:
             self._leave_if_done()
@@ -736,10 +747,10 @@ class Node:
 
     def _set_deadline(self) -> None:
         """Ask again in a while, if there is somebody to ask; with a quorum, no longer than our patience lasts."""
-        if self.phase not in _WAITS or not (self._still_silent() or self._laggards()):
+        if self.phase not in _WAITS or not (self._awaits_word() or self._laggards()):
             self.deadline = None
             return
-        until = self._patient_until(self._missing()) if self.phase is Phase.WAITING and not self.in_step else None
+        until = self._patient_until(self._missing()) if self.phase is WAITING and not self.in_step else None
         if until is not None:
             self.deadline = until
         elif self.deadline is None:
@@ -747,23 +758,20 @@ class Node:
 
     def _laggards(self) -> list[int]:
         """Whom the present phase waits for."""
-        if self.phase is Phase.WAITING:
+        if self.phase is WAITING:
             return self._silent()
-        if self.phase is Phase.HOLDING:
+        if self.phase is HOLDING:
             return self._full_targets()
-        return self._needing_us() if self.phase is Phase.LEAVING else []
+        return self._needing_us() if self.phase is LEAVING else []
 
     def _silent(self) -> list[int]:
         """The missing whose model is not on its way."""
         missing = self._missing()
         return [p for p in missing if not self._fetches_from(p)] if self.in_step else missing
 
-    def _still_silent(self) -> bool:
-        """In step, the source that held us back when we last looked does so still, and its model is not on its way."""
-        source = self._awaited
-        if source is None or self.phase is not Phase.WAITING:
-            return False
-        return self._is_missing(source) and not self._fetches_from(source)
+    def _awaits_word(self) -> bool:
+        """In step, the source that was just found to hold us back has not even offered its model."""
+        return self.phase is WAITING and self._awaited is not None and not self._fetches_from(self._awaited)
 
     def _fetches_from(self, source: int) -> bool:
         """The model of this round is on its way from there."""
@@ -786,30 +794,24 @@ class Node:
         return f"expected {expected.__name__}" if expected else "no action is under way"
 
     def _greet(self, peer: int) -> None:
-        done = self.phase in (Phase.CLOSING, Phase.SAVING, Phase.LEAVING)
+        done = self.phase in (CLOSING, SAVING, LEAVING)
         self._send(peer, Hello(self.merged + 1 if done else max(1, self.round), self.config.digest))
 
-    def _offer(self, peers: Iterable[int], round: int) -> None:
-        own = self._own[round]
-        offer, offered = Offer(own.round, own.age, own.samples, own.digest), (round, self._now)
-        receivers = []
+    def _offer(self, peers: Sequence[int], round: int) -> None:
+        offered = (round, self._now)
         for number in peers:
-            peer = self.peers[number]
-            peer.offered = offered
-            if peer.up:
-                receivers.append(number)
-        if len(receivers) > 1:
-            node, session = self.neighborhood.node, self.config.session
-            self._out.append(SendAll(tuple(receivers), node, session, offer, own))
-        elif receivers:
-            self._send(receivers[0], offer, own)
+            self.peers[number].offered = offered
+        if self._n_up < len(self.peers):
+            peers = [number for number in peers if self.peers[number].up]
+        sent = Broadcast(tuple(peers), self.neighborhood.node, self.config.session, self._own[round])
+        self._out.extend([sent] if len(peers) > 1 else sent.each())
 
     def _send(self, peer: int, body: Body, snapshot: Snapshot | None = None) -> None:
         if self.peers[peer].up:
             self._out.append(Send(Message(self.neighborhood.node, peer, self.config.session, body), snapshot))
 
     def _report(self, event: str, numbers: Mapping[str, Any] | None = None) -> None:
-        self._out.append(Report(event, max(1, self.round), numbers or {}))
+        self._out.append(Report(event, self.round or 1, numbers or {}))
 
 
 def _round_of(message: Message) -> int:

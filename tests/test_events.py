@@ -5,14 +5,14 @@ from typing import get_args
 import pytest
 
 from gossipnet import events
-from gossipnet.events import Action, Event, Member, Merged, Pushed, Report
+from gossipnet.events import Action, Event, Member, Merged, Report
 
 DEFINED = [c for c in vars(events).values() if inspect.isclass(c) and c.__module__ == events.__name__]
 
 
 def test_all_that_is_defined_can_happen_or_be_asked_for() -> None:
     """A class that is missing from its union is one that `match` statements may forget unnoticed."""
-    assert {*get_args(Event), *get_args(Action), Member, Pushed} == set(DEFINED)
+    assert {*get_args(Event), *get_args(Action), Member} == set(DEFINED)
     assert set(get_args(Event)) & set(get_args(Action)) == set()
 
 

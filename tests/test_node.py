@@ -3,7 +3,6 @@
 import math
 import random
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from fake_swarm import DIGEST, FakeSwarm, is_offer, snapshot
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from gossipnet.errors import LocalError
 from gossipnet.events import (
     Arrived,
+    Broadcast,
     Cancel,
     Evaluate,
     Evaluated,
@@ -23,7 +23,6 @@ from gossipnet.events import (
     Merged,
     PeerDown,
     PeerUp,
-    Pushed,
     Received,
     Report,
     Save,
@@ -39,6 +38,7 @@ from gossipnet.events import (
     Woke,
     one_by_one,
 )
+from gossipnet.model import Snapshot
 from gossipnet.node import EXPECTED, Node, NodeConfig, Phase
 from gossipnet.topology import Neighborhood, Row, make_topology
 from gossipnet.wire import Ack, Ask, Bye, Chunk, Gone, Hello, Message, Offer, Payload, Pull, Reason, Refusal
@@ -781,12 +781,19 @@ def test_offers_dropped_in_step_are_counted() -> None:
 # --- many at a time ----------------------------------------------------------------------------------------------
 
 ITEMS = st.builds(
-    Pushed,
+    Broadcast,
+    st.just((0,)),
     st.integers(1, 4),  # 4 is no neighbor
     st.sampled_from([1, 1, 1, 2]),
-    st.builds(Offer, st.integers(0, 5), st.just(5), st.just(1), st.sampled_from([DIGEST, DIGEST, DIGEST, b"otherone"])),
-    st.none(),
-).map(lambda item: replace(item, snapshot=snapshot(item.offer.round, 5)))
+    st.builds(
+        Snapshot,
+        st.sampled_from([DIGEST, DIGEST, DIGEST, b"otherone"]),
+        st.integers(0, 5),
+        st.just(5),
+        st.just(1),
+        st.none(),
+    ),
+)
 
 
 def results(actions: list, node: Node) -> list:
@@ -814,8 +821,9 @@ def told(config: NodeConfig, batches: list, as_events: Callable[[list], list]) -
     return [*out, node.round, node.merged, dict(node.refused), node.peers, len(node._inbox)]
 
 
-def received(item: Pushed) -> Received:
-    return Received(Message(item.sender, 0, item.session, item.offer), item.snapshot)
+def received(item: Broadcast) -> Received:
+    send = item.to(0)
+    return Received(send.message, send.snapshot)
 
 
 @given(
@@ -846,10 +854,10 @@ class InBatches(FakeSwarm):
         self.feed(i, Arrived(items))
         return True
 
-    def item(self, send: Send) -> Received | Pushed:
+    def item(self, send: Send) -> Received | Broadcast:
         message = send.message
         if is_offer(send) and self.rng.random() < 0.5:
-            return Pushed(message.sender, message.session, message.body, send.snapshot)
+            return Broadcast((message.receiver,), message.sender, message.session, send.snapshot)
         return Received(message, send.snapshot)
 
 

@@ -3,11 +3,11 @@
 It is a msgpack map of known keys, whose values are of fixed length but for the whole numbers.
 """
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cache
 from typing import Any
 
-from gossipnet.events import SendAll
+from gossipnet.events import Broadcast
 from gossipnet.wire import Message, Offer, Payload, encode
 
 TOKEN = b"simulate"  # as long as any swarm's
@@ -41,14 +41,14 @@ class Headers:
         self._last = (-1, -1, -1, -1)
         self._rest = 0  # bytes of the last header without its sender and receiver
 
-    def offer(self, message: SendAll) -> int:
+    def offer(self, sent: Broadcast) -> int:
         """The bytes of such an Offer's header, without its receiver."""
-        offer = message.offer
-        key = offer.round, offer.age, offer.samples, message.session
+        own = sent.snapshot
+        key = own.round, own.age, own.samples, sent.session
         if key != self._last:
             self._last = key
-            self._rest = header_bytes(Message(0, 0, message.session, offer), self._payload) - 2
-        return self._rest + count_bytes(message.sender)
+            self._rest = header_bytes(replace(sent.to(0).message, sender=0), self._payload) - 2
+        return self._rest + count_bytes(sent.sender)
 
 
 @cache

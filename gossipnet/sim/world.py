@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol, get_args
 from gossipnet.events import (
     Action,
     Arrived,
+    Broadcast,
     Cancel,
     Evaluate,
     Event,
@@ -22,12 +23,10 @@ from gossipnet.events import (
     Merge,
     PeerDown,
     PeerUp,
-    Pushed,
     Received,
     Report,
     Save,
     Send,
-    SendAll,
     SendDropped,
     Serve,
     Served,
@@ -96,7 +95,7 @@ class Chase:
     """What a node fetches may be overdue."""
 
 
-class Mail(defaultdict[int, list[Received | Pushed | Piece]]):
+class Mail(defaultdict[int, list[Received | Broadcast | Piece]]):
     """What arrives at one time: of each receiver, in the order in which it was sent."""
 
     def __init__(self) -> None:
@@ -271,19 +270,21 @@ class World:
 
     def _work(self, jobs: Sequence[Job]) -> None:
         """Jobs of one kind that are due now: their results are events."""
+        evaluated = isinstance(jobs[0].work, Evaluate)
         for (i, work), event in zip(jobs, self.engine.carry_out(jobs), strict=True):
             self.places[i].work = None
-            if isinstance(work, Evaluate) and not work.final:
+            if evaluated and not work.final:  # type: ignore[union-attr]  # they are of one kind
                 self._outlet.sample(self.now, i, work.round)
             self._handle(i, event)
 
     def _deliver(self, mail: Mail) -> None:
         """Each node gets at once what comes to it now."""
+        whole = self._parts.whole
         for i, items in mail.items():
             place = self.places[i]
             if not place.here:
                 continue
-            if self._parts.whole:
+            if whole:
                 self._handle(i, Arrived(items))  # type: ignore[arg-type]  # then there are no pieces
                 continue
             for item in items:
@@ -372,7 +373,7 @@ class World:
         if not self._transmit(i, place, message.receiver, size, received):
             self._push(self.now, i, SendDropped(message))
 
-    def _send_all(self, i: int, place: Place, action: SendAll) -> None:
+    def _broadcast(self, i: int, place: Place, action: Broadcast) -> None:
         """An offer to several. What travels alike goes together."""
         route = place.routes.get(action.receivers)
         if route is None:
@@ -381,11 +382,10 @@ class World:
             for send in action.each():
                 self._send(i, place, send)
             return
-        pushed = Pushed(i, action.session, action.offer, action.snapshot)
         for latency_s, receivers in route.receivers:
             mail = self._mail_at(self._clock.now + latency_s)
             for receiver in receivers:
-                mail[receiver].append(pushed)
+                mail[receiver].append(action)
         count = len(action.receivers)
         place.bytes_sent += count * (self._headers.offer(action) + self._parts.payload.size) + route.header_bytes
         place.messages_sent += count
@@ -523,7 +523,7 @@ class World:
 
 _ACTIONS: Mapping[type[Any], Callable[[World, int, Place, Any], None]] = {
     Send: World._send,
-    SendAll: World._send_all,
+    Broadcast: World._broadcast,
     Report: World._report,
     Train: World._begin,
     Merge: World._merge,

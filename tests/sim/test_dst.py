@@ -6,7 +6,7 @@ import pytest
 from dst import Broken, main, play
 
 from gossipnet import transfer
-from gossipnet.events import Arrived, Merge, Pushed, Train
+from gossipnet.events import Arrived, Broadcast, Merge, Train
 from gossipnet.inbox import Inbox
 from gossipnet.node import Node
 from gossipnet.peer import Peer
@@ -69,8 +69,8 @@ def takes_what_was_refused(right, node, message, peer, offer, snapshot):
 
 def believes_old_processes(right, node, event, now):
     for item in event.items if isinstance(event, Arrived) else [event]:
-        said = item if isinstance(item, Pushed) else getattr(item, "message", None)
-        if isinstance(said, Pushed | Message) and getattr(said, "sender", None) in node.peers:
+        said = item if isinstance(item, Broadcast) else getattr(item, "message", None)
+        if isinstance(said, Broadcast | Message) and getattr(said, "sender", None) in node.peers:
             node.peers[said.sender].session = said.session
     return right(node, event, now)
 

@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gossipnet.events import SendAll
+from gossipnet.events import Broadcast
+from gossipnet.model import Snapshot
 from gossipnet.sim.sizes import TOKEN, Headers, count_bytes, header_bytes
 from gossipnet.wire import Ack, Ask, Bye, Chunk, Gone, Hello, Message, Offer, Payload, Pull, encode
 
@@ -35,9 +36,10 @@ def test_whole_numbers_grow():
 @given(st.lists(st.tuples(st.sampled_from([1, 300]), count, st.sampled_from([1, 2**62]), st.integers(0, 1))))
 def test_offers_one_after_the_other_are_as_long_as_each_alone(sent):
     payload = Payload("float16", 10**6, EIGHT)
-    offers = [Offer(1, 2, 3, EIGHT), Offer(300, 70_000, 3, EIGHT)]
+    models = [Snapshot(EIGHT, 1, 2, 3, None), Snapshot(EIGHT, 300, 70_000, 3, None)]
+    offers = [Offer(model.round, model.age, model.samples, EIGHT) for model in models]
     headers = Headers(payload)
     for sender, receiver, session, which in sent:
         message = Message(sender, receiver, session, offers[which])
-        to_all = SendAll((receiver,), sender, session, offers[which], None)
+        to_all = Broadcast((receiver,), sender, session, models[which])
         assert headers.offer(to_all) + count_bytes(receiver) == header_bytes(message, payload)

@@ -4,7 +4,19 @@ import random
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 
-from gossipnet.events import Arrived, Evaluate, Evaluated, Merge, Merged, Pushed, Received, Save, Saved, Train, Trained
+from gossipnet.events import (
+    Arrived,
+    Broadcast,
+    Evaluate,
+    Evaluated,
+    Merge,
+    Merged,
+    Received,
+    Save,
+    Saved,
+    Train,
+    Trained,
+)
 from gossipnet.model import Snapshot
 from gossipnet.node import NodeConfig
 from gossipnet.sim.world import SESSION, World
@@ -119,7 +131,7 @@ class Watched(World):
 
     def spoil(self, event):
         """What comes of a model whose bytes arrive as others: what was pushed is a refusal, and no offer."""
-        if isinstance(event, Pushed):
+        if isinstance(event, Broadcast):
             refusal = Refusal(Reason.CORRUPT, "spoilt", event.sender)
             return Received(refusal) if self.unlucky() else event
         message = event.message
@@ -187,7 +199,7 @@ class Watched(World):
                 raise Broken(f"a session of {number} that never was")
             known[number] = session
         for models in node._inbox._held.values():
-            for peer, snapshot in models.items():
+            for peer, (snapshot, _) in models.items():
                 if snapshot.storage.session != known.get(peer):
                     raise Broken(f"models of two lives of {peer}")
 
