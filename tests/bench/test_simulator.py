@@ -7,18 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from gossipnet import BadInput, make_task
-
 BENCH = Path(__file__).parents[2] / "bench"
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("mnist")
 @pytest.mark.timeout(600)
 def test_both_cases_are_measured():
-    try:
-        make_task("mnist")
-    except BadInput as error:
-        pytest.skip(f"needs MNIST: {error}")
     words = ["--pairs", "1", "--rounds", "1", "--nodes", "12", "--merge", "average"]
     done = subprocess.run([sys.executable, BENCH / "simulator.py", *words], check=True, capture_output=True, text=True)
     found = json.loads(done.stdout)

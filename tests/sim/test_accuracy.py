@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import gossipnet
-from gossipnet import BadInput, Experiment, make_task
+from gossipnet import Experiment
 
 MNIST = Experiment(
     task="mnist",
@@ -45,14 +45,6 @@ def accuracy(tmp_path_factory):
 def test_from_own_starts_averaging_stalls_and_a_correction_learns(accuracy, rule):
     assert accuracy(DIGITS.replace(merge="average")) < 0.5
     assert accuracy(DIGITS.replace(merge=rule)) > 0.82
-
-
-@pytest.fixture
-def mnist():
-    try:
-        make_task("mnist")
-    except BadInput as error:
-        pytest.skip(f"needs MNIST: {error}")
 
 
 @pytest.mark.slow

@@ -39,6 +39,7 @@ AMPLIFIED = pytest.mark.xfail(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("mnist")
 @pytest.mark.parametrize(
     ("model", "optimizer"),
     [(model, "sgd:momentum=0.9") for model in MODELS]
