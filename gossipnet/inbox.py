@@ -4,7 +4,7 @@ In step the inbox is keyed (peer, round) and takes `depth` rounds, from the firs
 holds the newest model of each peer. Either way it is bounded: peers x depth, or one per peer.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from gossipnet.events import Member
 from gossipnet.model import Snapshot
@@ -16,7 +16,7 @@ class Inbox:
 
     def __init__(self, in_step: bool, depth: int, max_age: int, rounds: int) -> None:
         self._in_step, self._depth, self._max_age, self._rounds = in_step, depth, max_age, rounds
-        # round (0 unless in step) -> peer -> its model, and when that came
+        # round, or 0 unless in step -> peer -> its model, and when that came
         self._held: dict[int, dict[int, tuple[Snapshot, float]]] = {}
 
     def __len__(self) -> int:
@@ -51,16 +51,13 @@ class Inbox:
         merging = round == current and any(m.peer == peer and m.snapshot.round == round for m in members)
         return Reason.DUPLICATE if merging else None
 
-    def put(self, peer: int, snapshot: Snapshot, now: float = 0.0) -> None:
-        """Hold a model that has no fault."""
-        self._held.setdefault(self._key(snapshot.round), {})[peer] = snapshot, now
-
-    def put_first(self, peer: int, snapshot: Snapshot, now: float = 0.0) -> bool:
-        """In step: hold a model of a round that may come in, unless one of that peer and round is here."""
-        models = self._held.get(snapshot.round)
+    def put(self, peer: int, snapshot: Snapshot, now: float = 0.0) -> bool:
+        """Hold a model that has no fault; in step, False if there is one of that peer and round already."""
+        key = snapshot.round if self._in_step else 0
+        models = self._held.get(key)
         if models is None:
-            models = self._held[snapshot.round] = {}
-        elif peer in models:
+            models = self._held[key] = {}
+        elif key and peer in models:
             return False
         models[peer] = snapshot, now
         return True
@@ -78,17 +75,24 @@ class Inbox:
         """Those of whom there is a model, of any round."""
         return {peer for models in self._held.values() for peer in models}
 
+    def models(self) -> Iterator[tuple[int, Snapshot]]:
+        """All that is held, and of whom."""
+        return ((peer, snapshot) for models in self._held.values() for peer, (snapshot, _) in models.items())
+
     def take(self, weights: Iterable[tuple[int, float]], round: int) -> tuple[Member, ...]:
         """The models to merge in that round, in the order of peers; they are not held any longer.
 
         But for those of the last round of all: nothing newer will come from that peer, and what it ended with is what
         it has. Without, a node slower than its neighbors would do the rest of its rounds alone.
         """
-        models = self._held.pop(self._key(round), {})
-        found = tuple([Member(peer, weight, *models[peer]) for peer, weight in weights if peer in models])
+        models = self._held.pop(round, {}) if self._in_step else self._held.get(0, {})
+        found = tuple(
+            [Member(peer, weight, held[0], held[1]) for peer, weight in weights if (held := models.get(peer))]
+        )
         if not self._in_step:
-            taken = {member.peer for member in found}
-            self._held[0] = {p: m for p, m in models.items() if p not in taken or m[0].round >= self._rounds > round}
+            for member in found:
+                if member.snapshot.round < self._rounds or round >= self._rounds:
+                    del models[member.peer]
         return found
 
     def forget_rounds(self, merged: int) -> None:
@@ -103,6 +107,3 @@ class Inbox:
 
     def clear(self) -> None:
         self._held.clear()
-
-    def _key(self, round: int) -> int:
-        return round if self._in_step else 0

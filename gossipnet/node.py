@@ -507,7 +507,7 @@ class Node:
                 and peer.fetching is None
                 and item.snapshot.digest == digest
                 and item.sender in (sources if round == self.round else self.neighborhood.at(round).sources)
-                and self._inbox.put_first(item.sender, item.snapshot, self._now)
+                and self._inbox.put(item.sender, item.snapshot, self._now)
             ):
                 peer.trained(round)
             else:

@@ -19,8 +19,14 @@ def test_in_step_it_holds_each_round_of_the_window_at_most_once(arrivals, curren
         reason = inbox.fault(peer, round, 0, current, current - 1, ())
         assert (reason is None) == (current <= round < current + depth and not inbox.has(peer, round))
         if reason is None:
-            inbox.put(peer, snapshot(round))
+            assert inbox.put(peer, snapshot(round))
+        if inbox.has(peer, round):
+            assert not inbox.put(peer, snapshot(round, age=1))
     assert len(inbox) <= PEERS * depth
+    assert all(model.age == 0 for _, model in inbox.models()), "the first stays"
+    assert {(peer, model.round) for peer, model in inbox.models()} == {
+        (peer, round) for peer in range(PEERS) for round in range(13) if inbox.has(peer, round)
+    }
     taken = inbox.take(((0, 0.5), (2, 0.25)), current)
     assert [m.peer for m in taken] == sorted(m.peer for m in taken)
     assert all(m.snapshot.round == current for m in taken)
@@ -36,10 +42,11 @@ def test_otherwise_it_holds_the_newest_of_each_peer(arrivals) -> None:
         assert (reason is None) == (round > newest[peer])
         if reason is None:
             newest[peer] = round
-            inbox.put(peer, snapshot(round))
+            assert inbox.put(peer, snapshot(round), now=float(round))
     assert len(inbox) <= PEERS
     taken = inbox.take([(peer, 0.1) for peer in range(PEERS)], 99)
     assert {m.peer: m.snapshot.round for m in taken} == {p: r for p, r in newest.items() if r}
+    assert all(m.came_at == m.snapshot.round for m in taken)
     assert len(inbox) == 0
 
 

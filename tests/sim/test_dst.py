@@ -100,11 +100,11 @@ def loses_one(right, inbox, weights, round):
     return found[:-1] if round == 3 else found
 
 
-def copied(inbox):
-    """One whose models are taken without going."""
-    other = Inbox(inbox._in_step, inbox._depth, inbox._max_age, inbox._rounds)
-    other._held = {round: dict(models) for round, models in inbox._held.items()}
-    return other
+def keeps_what_it_gives(right, inbox, *args):
+    found = right(inbox, *args)
+    for member in found:
+        inbox.put(member.peer, member.snapshot)
+    return found
 
 
 # what is wrong, and what is said of the rule that it breaks; the first seed to look at, where it is seldom found
@@ -113,12 +113,7 @@ PLANTED = {
     "what was left out is waited for": (Node, "_gone", never, "no exchange|never ended", 11),
     "an age goes back": (Node, "_round_done", forgets_its_age, "age, merged, steps went"),
     "the inbox has no bound": (Inbox, "_fault_in_step", never, "an inbox of|merged in|taken for", 40),
-    "what was merged is kept": (
-        Inbox,
-        "take",
-        lambda right, inbox, *args: right(copied(inbox), *args),
-        "merged after round",
-    ),
+    "what was merged is kept": (Inbox, "take", keeps_what_it_gives, "merged after round"),
     "snapshots pile up": (Node, "_keep", keeps_all, "snapshots kept"),
     "the window is not kept": (Fetches, "_ask", lambda right, self, t: right(wide(self), t), "than the window"),
     "what is overdue is not asked for": (Fetches, "wake", no_sooner, "timer of a fetch|storm"),

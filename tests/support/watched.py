@@ -198,10 +198,9 @@ class Watched(World):
             if session > latest[number]:
                 raise Broken(f"a session of {number} that never was")
             known[number] = session
-        for models in node._inbox._held.values():
-            for peer, (snapshot, _) in models.items():
-                if snapshot.storage.session != known.get(peer):
-                    raise Broken(f"models of two lives of {peer}")
+        for peer, snapshot in node._inbox.models():
+            if snapshot.storage.session != known.get(peer):
+                raise Broken(f"models of two lives of {peer}")
 
     def check_transfers(self, place):
         held = place.arrivals._fetches._transfers
