@@ -8,6 +8,7 @@ import csv
 import json
 import math
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -147,12 +148,31 @@ def write_csv(path: Path, runs: Sequence[tuple[str, Metrics]]) -> None:
             writer.writerows([name, *row] if named else row for row in metrics.rows(names))
 
 
+class _Column:
+    """Numbers of some of a table's reports; of a column of one neighbor, that is few of them."""
+
+    __slots__ = ("rows", "values")
+
+    def __init__(self) -> None:
+        self.rows = array("q")  # ascending
+        self.values = array("d")
+
+    def append(self, row: int, value: float) -> None:
+        self.rows.append(row)
+        self.values.append(value)
+
+    def at(self, row: int) -> float:
+        i = bisect_left(self.rows, row)
+        return self.values[i] if i < len(self.rows) and self.rows[i] == row else NAN
+
+
 class _Table:
-    """The reports of one event. A column starts where its name is first seen and is padded on the way out."""
+    """The reports of one event. Columns hold what is there, and are padded on the way out: of ten thousand nodes each
+    may have a column of its own."""
 
     def __init__(self) -> None:
         self.lines: list[int] = []
-        self.numbers: dict[str, array[float]] = {}
+        self.numbers: dict[str, _Column] = {}
         self.texts: dict[str, dict[int, str]] = {}
 
     def append(self, line: int, record: Mapping[str, Any]) -> None:
@@ -165,15 +185,14 @@ class _Table:
                 continue
             column = self.numbers.get(name)
             if column is None:
-                column = self.numbers[name] = array("d")
-            if len(column) < row:
-                column.extend([NAN] * (row - len(column)))
-            column.append(as_float(value))
+                column = self.numbers[name] = _Column()
+            column.append(row, as_float(value))
 
     def column(self, name: str) -> Floats:
         values = np.full(len(self.lines), NAN)
-        held = self.numbers.get(name, array("d"))
-        values[: len(held)] = held
+        held = self.numbers.get(name)
+        if held is not None:
+            values[held.rows] = held.values
         return values
 
     def text(self, name: str) -> list[str]:
@@ -181,8 +200,8 @@ class _Table:
         return [held.get(row, "") for row in range(len(self.lines))]
 
     def cell(self, name: str, row: int) -> str:
-        column = self.numbers.get(name, ())
-        value = column[row] if row < len(column) else NAN
+        column = self.numbers.get(name)
+        value = NAN if column is None else column.at(row)
         return self.texts.get(name, {}).get(row, "") if math.isnan(value) else f"{value:.17g}"
 
 

@@ -254,6 +254,7 @@ class StackedEngine:
         return [self._failure(n) if n in self._failed else Evaluated(found[n]) for n in nodes]
 
     def _save(self, jobs: Sequence[Job]) -> list[Event]:
+        self._finish_merges([job.node for job in jobs])
         return [self._save_one(job.node) for job in jobs]
 
     def _save_one(self, node: int) -> Event:

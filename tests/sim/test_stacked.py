@@ -75,6 +75,19 @@ def test_trains_of_different_instants_are_done_together(tmp_path, monkeypatch):
     assert sum(in_run) / len(in_run) > 1.5
 
 
+def test_merges_put_off_to_the_end_are_done_together(tmp_path, monkeypatch):
+    from gossipnet.training.stacked_merge import StackedMerge
+
+    sizes = []
+    merge = StackedMerge.__call__
+    monkeypatch.setattr(
+        StackedMerge, "__call__", lambda self, groups: sizes.append(len(groups.nodes)) or merge(self, groups)
+    )
+    run = SMALL.replace(rounds=2, evaluate_every=3, evaluate_nodes=2, train="stacked")
+    gossipnet.run(run, "sim", tmp_path / "run")
+    assert sizes == [6, 4, 2]  # before the second round; to save four; to evaluate two
+
+
 def holder():
     return next(node for node, part in enumerate(split(SMALL, TASK)) if 7 in part)
 
