@@ -4,7 +4,7 @@ The simulation hands over the jobs of one kind that are due at the same time, so
 """
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import torch
@@ -45,9 +45,11 @@ class Engine(Protocol):
     def begin(self, node: int, work: Train) -> None:
         """That node has started to train; `carry_out` will ask for the result once it is due."""
 
-    def carry_out(self, jobs: Sequence[Job]) -> list[Event]:
+    def carry_out(self, jobs: Sequence[Job]) -> Iterable[Event]:
         """The result of each job, in order: of one kind, due at the same time, at most one of each node.
 
+        A result may be dealt with while the next is in the making; all are taken before anything else is asked for
+        but a `begin` or a `vector`.
         What a job raises is the failure of its node alone, a Failed.
         """
 

@@ -10,6 +10,7 @@ from gossipnet.codec import make_codec
 from gossipnet.data.task import Task
 from gossipnet.run_folder import model_file
 from gossipnet.sim.channel import SharedModels
+from gossipnet.sim.engine import told
 from gossipnet.sim.loop import as_received
 from gossipnet.training.build import build_trainer
 from gossipnet.training.files import save_model
@@ -19,7 +20,7 @@ from gossipnet.training.trainer import Trainer
 if TYPE_CHECKING:
     from gossipnet.config import Experiment
 
-Inputs = list[Any]  # of a merge: own weight, own age, [[row, weight, age, samples], ...]
+Inputs = list[Any]  # of a merge: node, own weight, own age, [[row, weight, age, samples], ...]
 
 
 class Share:
@@ -38,6 +39,7 @@ class Share:
         self._codec = make_codec(experiment.codec)
         self._build: Callable[[int], Trainer] = lambda node: build_trainer(experiment, node, task, parts[node])
         self._trainers = {node: self._build(node) for node in nodes}
+        self._failed: dict[int, Exception] = {}  # of nodes whose merge failed
 
     def do(self, kind: str, job: list[Any]) -> Any:
         """Carry out one job; its result can travel. Raises what fails."""
@@ -51,28 +53,41 @@ class Share:
         }
         return work[kind](*job)
 
-    def _train(self, node: int, round: int, steps: int, row: int, merge: Inputs | None) -> tuple[int, float]:
-        if merge is not None:
-            self._merge(node, merge, False)
-        trainer = self._trainers[node]
+    def _train(self, node: int, round: int, steps: int, row: int) -> tuple[int, float]:
+        trainer = self._trainer(node)
         done = trainer.train(round, steps, lambda: self._models.stop)
         exact = self._codec.error == 0
         self._models.rows[row].copy_(trainer.vector if exact else as_received(trainer.vector, self._codec))
         return done
 
-    def _merge(self, node: int, merge: Inputs, measure: bool) -> dict[str, Any]:
-        weight, age, members = merge
+    def _trainer(self, node: int) -> Trainer:
+        """Raises what its merge raised, for nobody has waited for that."""
+        if node in self._failed:
+            raise self._failed[node]
+        return self._trainers[node]
+
+    def _merge(self, merges: list[Inputs], measure: bool) -> list[tuple[bool, Any]]:
+        """Of each whether it was done, and its numbers or the error's text."""
+        return [self._merge_one(merge, measure) for merge in merges]
+
+    def _merge_one(self, merge: Inputs, measure: bool) -> tuple[bool, Any]:
+        node, weight, age, members = merge
         incoming = [Incoming(self._models.rows[row], *rest) for row, *rest in members]
-        return self._trainers[node].merge(weight, age, incoming, measure)
+        try:
+            return True, self._trainers[node].merge(weight, age, incoming, measure)
+        except Exception as error:
+            self._failed[node] = error
+            return False, told(error)
 
     def _evaluate(self, node: int, final: bool) -> dict[str, Any]:
-        return self._trainers[node].evaluate(final)
+        return self._trainer(node).evaluate(final)
 
     def _save(self, node: int) -> None:
-        save_model(self._trainers[node].module, model_file(self._folder, node))
+        save_model(self._trainer(node).module, model_file(self._folder, node))
 
     def _restart(self, node: int) -> None:
         self._trainers[node] = self._build(node)
+        self._failed.pop(node, None)
 
     def _vector(self, node: int, row: int) -> None:
         self._models.rows[row].copy_(self._trainers[node].vector)

@@ -1,8 +1,9 @@
 """`--train workers`: the nodes are shared out over one-thread processes, which train and merge at the same time.
 
 For what does not gain from stacking: convolutions on a CPU, and whatever vmap refuses. Every node has a Trainer of its
-own there, so a run in step ends with the same bits as `loop`. A node's Train is sent off when it starts, and together
-with the merge before it, which nobody waits for; models to and from neighbors are rows of shared memory.
+own there, so a run in step ends with the same bits as `loop`. A node's Train is sent off when it starts, all merges of
+an instant in one message to each worker, which nobody waits for unless they are measured. Results are dealt with one by
+one while the workers go on. Models to and from neighbors are rows of shared memory.
 """
 
 import os
@@ -11,9 +12,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from numpy.typing import NDArray
@@ -56,7 +57,6 @@ class WorkersEngine:
         self._ages = [0] * len(parts)
         self._pool = Pool(experiment, folder, spec.numel, count, stop)
         self._arena = Arena(0, spec.numel, torch.device("cpu"), self._pool.models.rows)
-        self._merging: dict[int, Merge] = {}
         self._started: dict[int, tuple[int, Row]] = {}  # node -> its job under way, and where its model will be
 
     def _kept(self, node: int, part: NDArray[Any]) -> int:
@@ -72,7 +72,6 @@ class WorkersEngine:
         if under_way is not None:
             self._pool.results([under_way[0]])  # its row is written to until then
         if empty:
-            self._merging.pop(node, None)
             self._pool.results([self._pool.send(node, ["restart", node])])
             self._ages[node] = 0
 
@@ -80,28 +79,29 @@ class WorkersEngine:
         self._pool.close()
 
     def vector(self, node: int) -> Tensor:
-        self._finish_merges([node])
         (row,) = self._arena.take(1)
         self._pool.results([self._pool.send(node, ["vector", node, row.index])])
         return row.vector.clone()
 
     def begin(self, node: int, work: Train) -> None:
         (row,) = self._arena.take(1)
-        merge = self._merging.pop(node, None)
-        job = ["train", node, work.round, work.steps, row.index, _inputs(merge) if merge else None]
-        self._started[node] = self._pool.send(node, job, merge), row
+        self._started[node] = self._pool.send(node, ["train", node, work.round, work.steps, row.index]), row
 
-    def carry_out(self, jobs: Sequence[Job]) -> list[Event]:
-        kinds = {Train: self._train, Merge: self._merge, Evaluate: self._evaluate, Save: self._save}
+    def carry_out(self, jobs: Sequence[Job]) -> Iterable[Event]:
+        kinds: Mapping[type[Any], Callable[[Sequence[Job]], Iterable[Event]]] = {
+            Train: self._train,
+            Merge: self._merge,
+            Evaluate: self._evaluate,
+            Save: self._save,
+        }
         return kinds[type(jobs[0].work)](jobs)
 
-    def _train(self, jobs: Sequence[Job]) -> list[Event]:
+    def _train(self, jobs: Sequence[Job]) -> Iterator[Event]:
+        """One by one: what the first results lead to is done while the workers are at the last ones."""
         under_way = [self._started.pop(job.node) for job in jobs]
-        found = self._pool.results([number for number, _ in under_way])
-        return [
-            self._trained(node, work.round, row, result) if done else Failed(result)
-            for (node, work), (_, row), (done, result) in zip(jobs, under_way, found, strict=True)
-        ]
+        for (node, work), (number, row) in zip(jobs, under_way, strict=True):
+            ((done, result),) = self._pool.results([number])
+            yield self._trained(node, work.round, row, result) if done else Failed(result)
 
     def _trained(self, node: int, round: int, row: Row, result: tuple[int, float]) -> Trained:
         steps, loss = result
@@ -109,26 +109,37 @@ class WorkersEngine:
         return Trained(Snapshot(self.spec.digest, round, self._ages[node], self._samples[node], row), steps, loss)
 
     def _merge(self, jobs: Sequence[Job]) -> list[Event]:
-        """Merges are put off until the node trains or is looked at, but for those of a round that is measured."""
-        found: dict[int, Event] = {}
+        """A merge that nobody measures is not waited for; if it fails, so does what its node is asked for next."""
+        measured: dict[int, Merge] = {}
+        others: dict[int, Merge] = {}
         for node, work in jobs:
             assert isinstance(work, Merge)
             self._ages[node] = max([self._ages[node], *(member.snapshot.age for member in work.members)])
-            self._merging[node] = work
-            found[node] = Merged({"variance_ratio": None})
-        measured = [job.node for job in jobs if job.work.round % self._every == 0]
-        found |= self._finish_merges(measured, measure=True)
+            (others if work.round % self._every else measured)[node] = work
+        self._send_merges(others, measure=False)
+        found = self._measured(measured) | dict.fromkeys(others, Merged({"variance_ratio": None}))
         return [found[job.node] for job in jobs]
 
-    def _finish_merges(self, nodes: Iterable[int], measure: bool = False) -> dict[int, Event]:
-        works = {node: self._merging.pop(node) for node in nodes if node in self._merging}
-        sent = [self._pool.send(n, ["merge", n, _inputs(work), measure], work) for n, work in works.items()]
-        found = zip(works, self._pool.results(sent), strict=True)
-        return {node: Merged(result) if done else Failed(result) for node, (done, result) in found}
+    def _measured(self, works: Mapping[int, Merge]) -> dict[int, Event]:
+        found: dict[int, Event] = {}
+        for nodes, number in self._send_merges(works, measure=True):
+            ((done, result),) = self._pool.results([number])
+            outcomes = result if done else [(False, result)] * len(nodes)
+            for node, (merged, numbers) in zip(nodes, outcomes, strict=True):
+                found[node] = Merged(numbers) if merged else Failed(numbers)
+        return found
+
+    def _send_merges(self, works: Mapping[int, Merge], measure: bool) -> list[tuple[list[int], int]]:
+        """Those of each worker's nodes together: the nodes, and the number of the job."""
+        sent = []
+        for nodes in self._pool.shares(works):
+            merges = [[node, *_inputs(works[node])] for node in nodes]
+            held = [works[node] for node in nodes]
+            sent.append((nodes, self._pool.send(nodes[0], ["merge", merges, measure], held, answer=measure)))
+        return sent
 
     def _evaluate(self, jobs: Sequence[Job]) -> list[Event]:
         begun = time.perf_counter()
-        self._finish_merges([job.node for job in jobs])
         sent = [self._pool.send(node, ["evaluate", node, getattr(work, "final", False)]) for node, work in jobs]
         found: list[Event] = [
             Evaluated(result) if done else Failed(result) for done, result in self._pool.results(sent)
@@ -137,7 +148,6 @@ class WorkersEngine:
         return found
 
     def _save(self, jobs: Sequence[Job]) -> list[Event]:
-        self._finish_merges([job.node for job in jobs])
         sent = [self._pool.send(job.node, ["save", job.node]) for job in jobs]
         return [Saved() if done else Failed(result) for done, result in self._pool.results(sent)]
 
@@ -145,6 +155,14 @@ class WorkersEngine:
 def _inputs(work: Merge) -> list[Any]:
     members = [[m.snapshot.storage.index, m.weight, m.snapshot.age, m.snapshot.samples] for m in work.members]
     return [work.own_weight, work.own_age, members]
+
+
+class Pending(NamedTuple):
+    """A job under way."""
+
+    channel: Channel  # of the worker that does it
+    needs: Any  # what is held until it is done
+    answer: bool  # whether somebody will ask for its result
 
 
 class Pool:
@@ -158,7 +176,7 @@ class Pool:
         self.models = SharedModels(memory, size, numel)
         self._stop = stop
         self._number = 0
-        self._under_way: dict[int, tuple[Channel, Any]] = {}  # job -> who does it, and what it needs until then
+        self._under_way: dict[int, Pending] = {}  # by the number of the job
         self._results: dict[int, tuple[bool, Any]] = {}
         pairs = [socket.socketpair() for _ in range(count)]
         watched, self._liveness = os.pipe()
@@ -198,11 +216,18 @@ class Pool:
                 if channel.closed:
                     raise BadInput("a worker process ended before it began (out of memory?): use --train loop")
 
-    def send(self, node: int, job: list[Any], needs: Any = None) -> int:
-        """Have that node's worker do a job; its number."""
+    def shares(self, nodes: Iterable[int]) -> list[list[int]]:
+        """Those nodes, by worker; workers that have none of them are left out."""
+        shares: dict[int, list[int]] = {}
+        for node in nodes:
+            shares.setdefault(node % len(self._channels), []).append(node)
+        return [*shares.values()]
+
+    def send(self, node: int, job: list[Any], needs: Any = None, answer: bool = True) -> int:
+        """Have that node's worker do a job, `needs` held until it is done; the number to ask its result by, if any."""
         self._number += 1
         channel = self._channels[node % len(self._channels)]
-        self._under_way[self._number] = channel, needs
+        self._under_way[self._number] = Pending(channel, needs, answer)
         channel.send([self._number, *job])
         return self._number
 
@@ -213,10 +238,13 @@ class Pool:
                 self.models.ask_to_stop()
             for channel in self._readable([c for c in self._channels if not c.closed]):
                 for number, done, result in channel.receive():
-                    self._results[number] = done, result
-                    del self._under_way[number]
+                    self._take(number, done, result)
             self._give_up_on_lost()
         return [self._results.pop(number) for number in numbers]
+
+    def _take(self, number: int, done: bool, result: Any) -> None:
+        if self._under_way.pop(number).answer:
+            self._results[number] = done, result
 
     def _readable(self, channels: list[Channel]) -> list[Channel]:
         kept = [channel.flush() for channel in self._channels]
@@ -225,10 +253,9 @@ class Pool:
         return select.select(channels, [], [], _LOOK_S / 50 if any(kept) else _LOOK_S)[0]
 
     def _give_up_on_lost(self) -> None:
-        for number, (channel, _) in [*self._under_way.items()]:
-            if channel.closed:
-                del self._under_way[number]
-                self._results[number] = False, "RuntimeError: the worker process of this node is gone (out of memory?)"
+        for number, pending in [*self._under_way.items()]:
+            if pending.channel.closed:
+                self._take(number, False, "RuntimeError: the worker process of this node is gone (out of memory?)")
 
     def close(self) -> None:
         """End the processes, in the middle of their work if need be."""

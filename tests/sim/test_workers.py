@@ -41,6 +41,35 @@ def test_a_failing_node_fails_alone(tmp_path):
     assert "OSError: sample 7 is damaged" in (tmp_path / "run" / "metrics.jsonl").read_text()
 
 
+def test_a_merge_that_fails_is_the_failure_of_its_node(tmp_path):
+    """Also where nobody waits for it, and where it is the last one."""
+    rule = tmp_path / "rule.py"
+    rule.write_text(
+        "import gossipnet\n\n"
+        "@gossipnet.merge_rule('old-fails')\n"
+        "def make():\n"
+        "    def merge(group):\n"
+        "        if int(group.ages[0]) == 6 and len(group.vectors) > 2:\n"
+        "            raise OSError('too old')\n"
+        "        return group.weights @ group.vectors\n"
+        "    return merge\n"
+    )
+    for rounds, every in ((3, 3), (4, 5), (5, 5)):
+        run = SMALL.replace(merge=f"{rule}:old-fails", rounds=rounds, evaluate_every=every, on_failure="continue")
+        folder = tmp_path / f"{rounds}-{every}"
+        assert gossipnet.run(run, "sim", folder).summary.left == (0,)  # the hub
+        assert "OSError: too old" in (folder / "metrics.jsonl").read_text()
+
+
+def test_results_are_dealt_with_while_others_are_in_the_making(tmp_path, monkeypatch):
+    """A barrier would have the simulator idle while they train, and them idle while it thinks."""
+    waited = []
+    results = Pool.results
+    monkeypatch.setattr(Pool, "results", lambda self, numbers: waited.append(len(numbers)) or results(self, numbers))
+    gossipnet.run(SMALL.replace(rounds=2, evaluate_every=3, evaluate_nodes=1), "sim", tmp_path / "run")
+    assert waited[:10] == [1] * 10
+
+
 def test_a_task_of_this_process_alone_is_bad_input(tmp_path):
     tasks.register("only-here")(lambda: TASK)
     with pytest.raises(BadInput, match=r"a worker process cannot do this run, use --train loop: .*'only-here'"):
