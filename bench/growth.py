@@ -1,12 +1,14 @@
 """What a simulated swarm costs as it grows: seconds per round and memory, from 10 to 10,000 nodes.
 
     GOSSIPNET_DATA=... python bench/growth.py [--models logistic mlp] [--nodes 10 100 1000 10000] [--rounds 5]
+    python bench/growth.py --table growth.json
     python bench/growth.py --draw growth.json docs/images/growth.svg
 
-Every size is a command of its own, `gossipnet sim --train auto` on MNIST, regular:d=4, one local step of 32 per merge,
-in step. Seconds per round are of the time that is neither start-up nor evaluation (the saving of all models included);
-memory is the peak resident set of the process and of its workers together, taken from /proc four times a second.
-Prints JSON, with `--table` a Markdown table of it; `--draw` makes the picture from a file of that JSON.
+Every size is a process of its own, what `gossipnet sim --train auto` does on MNIST, regular:d=4, one local step of 32
+per merge, in step, timed by bench/rounds.py: the median of all rounds but the first, with start-up, the saving of all
+models and the figures at the end apart. Small swarms do more rounds than `--rounds`, up to 100. Memory is the peak
+resident set of the process and of its workers together, taken from /proc four times a second.
+Prints JSON; `--table` makes a Markdown table from a file of that, `--draw` the picture.
 """
 
 import argparse
@@ -21,6 +23,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from gossipnet import Experiment
+
+ROUNDS = Path(__file__).with_name("rounds.py")
 COLORS = {"logistic": "#0072b2", "mlp": "#d55e00"}
 FALLBACK = "#009e73"
 
@@ -44,44 +49,50 @@ def resident_bytes(root: int) -> int:
 
 def measure(args: argparse.Namespace, model: str, nodes: int, folder: Path) -> dict[str, Any]:
     """One size of swarm."""
-    words = ["--task", args.task, "--model", model, "--nodes", str(nodes), "--rounds", str(args.rounds)]
-    words += ["--local-steps", "1", "--batch-size", str(args.batch_size), "--topology", "regular:d=4", "--json"]
-    words += ["--set", f"report.evaluate_every={args.rounds}", "--set", "report.evaluate_nodes=16"]
-    command = [sys.executable, "-m", "gossipnet", "sim", *words, "--out", str(folder), "--overwrite"]
-    with tempfile.TemporaryFile("w+") as said_file, tempfile.TemporaryFile("w+") as talk_file:
-        run = subprocess.Popen(command, stdout=said_file, stderr=talk_file)  # a pipe that nobody reads would fill up
+    rounds = max(args.rounds, min(100, 20_000 // nodes))
+    experiment = Experiment(
+        task=args.task,
+        model=model,
+        nodes=nodes,
+        rounds=rounds,
+        local_steps=1,
+        batch_size=args.batch_size,
+        topology="regular:d=4",
+        evaluate_every=rounds + 1,
+        evaluate_nodes=16,
+    )
+    config = folder.with_suffix(".toml")
+    config.write_text(experiment.to_toml())
+    begun = time.perf_counter()
+    with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as talk:
+        command = [sys.executable, str(ROUNDS), str(config), str(folder)]
+        run = subprocess.Popen(command, stdout=said, stderr=talk)  # a pipe that nobody reads would fill up
         peak = 0
         while run.poll() is None:
             peak = max(peak, resident_bytes(run.pid))
             time.sleep(0.25)
-        said_file.seek(0)
-        talk_file.seek(0)
-        said, talk = said_file.read(), talk_file.read()
-    if run.returncode:
-        return {"model": model, "nodes": nodes, "refused": talk.strip().splitlines()[-1]}
-    summary = json.loads(said)
-    busy_s = summary["wall_s"] - summary["startup_s"] - summary["evaluation_s"]
-    return {
-        "model": model,
-        "nodes": nodes,
-        "engine": next(li.split()[1].rstrip(",") for li in talk.splitlines() if li.startswith("training: ")),
-        "startup_s": summary["startup_s"],
-        "round_s": busy_s / args.rounds,
-        "node_updates_per_s": summary["node_updates_per_s"],
-        "peak_bytes": peak,
-    }
+        command_s = time.perf_counter() - begun
+        said.seek(0)
+        talk.seek(0)
+        known = {"model": model, "nodes": nodes, "rounds": rounds, "load": os.getloadavg()[0]}
+        if run.returncode:
+            return {**known, "refused": talk.read().strip().splitlines()[-1]}
+        return {**known, **json.load(said), "command_s": command_s, "peak_bytes": peak}
 
 
 def table(found: list[dict[str, Any]]) -> str:
     """The measurements as Markdown."""
-    rows = ["| model | nodes | trained | start-up | seconds per round | node updates per second | peak memory |"]
-    rows += ["|---|---|---|---|---|---|---|"]
+    rows = [
+        "| model | nodes | trained | start-up | a round | node updates per second | saving | closing | peak memory |"
+    ]
+    rows += ["|---|---|---|---|---|---|---|---|---|"]
     for f in found:
         rows.append(
-            f"| `{f['model']}` | {f['nodes']:,} | {f['engine']} | {f['startup_s']:.1f} s | {f['round_s']:.3g}"
-            f" | {f['node_updates_per_s']:,.0f} | {f['peak_bytes'] / 2**30:.2g} GiB |"
+            f"| `{f['model']}` | {f['nodes']:,} | {f['engine']} | {f['startup_s']:.1f} s | {f['round_s']:.3g} s"
+            f" | {f['updates_per_s']:,.0f} | {f['saving_s']:.2g} s | {f['closing_s']:.2g} s"
+            f" | {f['peak_bytes'] / 2**30:.2g} GiB |"
             if "engine" in f
-            else f"| `{f['model']}` | {f['nodes']:,} | refused: {f['refused']} | | | | |"
+            else f"| `{f['model']}` | {f['nodes']:,} | refused: {f['refused']} | | | | | | |"
         )
     return "\n".join(rows)
 
@@ -131,6 +142,12 @@ def _chart(found: list[dict[str, Any]], left: int, title: str, value: Any) -> li
     return out
 
 
+def sizes_of(file: str) -> list[dict[str, Any]]:
+    """What was measured, in a file of the JSON that this program prints."""
+    found: list[dict[str, Any]] = json.loads(Path(file).read_text())["sizes"]
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=["logistic", "mlp"])
@@ -138,19 +155,22 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--task", default="mnist")
-    parser.add_argument("--table", action="store_true", help="print a Markdown table instead of JSON")
+    parser.add_argument("--table", metavar="JSON", help="print a Markdown table, measure nothing")
     parser.add_argument("--draw", nargs=2, metavar=("JSON", "SVG"), help="make the picture, measure nothing")
     args = parser.parse_args()
     if args.draw:
-        Path(args.draw[1]).write_text(draw(json.loads(Path(args.draw[0]).read_text())["sizes"]))
+        Path(args.draw[1]).write_text(draw(sizes_of(args.draw[0])))
+        return
+    if args.table:
+        print(table(sizes_of(args.table)))
         return
     folder = Path(tempfile.mkdtemp(prefix="gossipnet-bench-"))
     try:
-        found = [measure(args, model, nodes, folder / "run") for model in args.models for nodes in args.nodes]
+        found = [measure(args, m, nodes, folder / f"{m}-{nodes}") for m in args.models for nodes in args.nodes]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     settings = {k: v for k, v in vars(args).items() if k not in ("draw", "table")}
-    print(table(found) if args.table else json.dumps({"settings": settings, "sizes": found}, indent=2))
+    print(json.dumps({"settings": settings, "sizes": found}, indent=2))
 
 
 if __name__ == "__main__":

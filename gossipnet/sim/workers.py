@@ -239,7 +239,8 @@ class Pool:
             for channel in self._readable([c for c in self._channels if not c.closed]):
                 for number, done, result in channel.receive():
                     self._take(number, done, result)
-            self._give_up_on_lost()
+            if any(channel.closed for channel in self._channels):
+                self._give_up_on_lost()
         return [self._results.pop(number) for number in numbers]
 
     def _take(self, number: int, done: bool, result: Any) -> None:

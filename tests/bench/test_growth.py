@@ -19,7 +19,9 @@ FOUND = [
         "engine": "stacked",
         "startup_s": 1.0,
         "round_s": nodes / 1000,
-        "node_updates_per_s": 1000.0,
+        "updates_per_s": 1000.0,
+        "saving_s": 0.5,
+        "closing_s": 0.25,
         "peak_bytes": 300_000_000 + nodes * 100_000,
     }
     for model in ("logistic", "mlp")
@@ -39,5 +41,5 @@ def test_the_picture_is_drawn_from_the_figures(tmp_path):
 def test_the_table_has_a_row_for_each_size_and_says_what_was_refused():
     rows = growth.table([*FOUND, {"model": "mlp", "nodes": 10**6, "refused": "at most 9 nodes fit"}]).splitlines()
     assert len(rows) == 2 + len(FOUND) + 1
-    assert "| `mlp` | 1,000 | stacked | 1.0 s | 1 | 1,000 | 0.37 GiB |" in rows
+    assert "| `mlp` | 1,000 | stacked | 1.0 s | 1 s | 1,000 | 0.5 s | 0.25 s | 0.37 GiB |" in rows
     assert "at most 9 nodes fit" in rows[-1]
