@@ -83,9 +83,9 @@ from gossipnet.events import (
 )
 from gossipnet.inbox import Inbox
 from gossipnet.model import Snapshot
-from gossipnet.patience import Patience
-from gossipnet.peer import Peer
+from gossipnet.peer import Peer, round_of
 from gossipnet.topology import Neighborhood
+from gossipnet.wait import Wait
 from gossipnet.wire import Ack, Ask, Body, Bye, Chunk, Gone, Hello, Message, Offer, Pull, Reason, Refusal
 
 ASK_AGAIN_S = 1.0  # first repetition of an Ask; doubled each time, a model that is merely slow costs a few bytes
@@ -153,17 +153,15 @@ class Node:
         self.peers = {peer: Peer() for peer in neighborhood.peers}
         self.refused: Counter[Reason] = Counter()
         self.dropped_sends = 0
-        self.patience = Patience()
         self._inbox = Inbox(config.quorum is None, config.depth, config.max_age, config.rounds)
+        self._wait = Wait(config.quorum, config.patience_s, self.peers, self._inbox)
+        self.patience = self._wait.patience
         self._own: dict[int, Snapshot] = {}
         self._row = neighborhood.at(1)  # of the round worked on
         self._n_up = 0  # peers to which the link is there
-        # there is a wait that somebody's patience ends, and it is learnt
-        self._learns = bool(config.quorum) and config.patience_s is None
         self._loss = 0.0
         self._members: tuple[Member, ...] = ()
-        self._awaited: int | None = None  # in step: a source that held back this round's merge when we last looked
-        self._since = 0.0  # when the local steps of this round began, or the wait after them
+        self._began = 0.0  # when the local steps of this round did
         self._took_s = 0.0  # by the local steps of this round
         self._merge_at = 0.0  # when what is merged was taken
         self._ask_every_s = ASK_AGAIN_S
@@ -213,13 +211,10 @@ class Node:
         else:
             self._offer_again()
         self.phase = WAITING
-        self._awaited = None
-        self._took_s, self._since = self._now - self._since, self._now
+        self._took_s = self._now - self._began
         self._ask_every_s = ASK_AGAIN_S
-        if self._learns:
-            self.patience.took(self._took_s)
-            self.patience.begin(self._now, self._missing(), self._inbox.peers())
-        if self._enough():
+        self._wait.begin(self._row.weights, self.round, self._took_s, self._now)
+        if self._wait.is_over(self._now):
             self._merge()
         else:
             self._set_deadline()
@@ -286,7 +281,7 @@ class Node:
             return
         self._work_on(following)
         self.phase = HOLDING
-        self._since = self._now
+        self._began = self._now
         self._ask_every_s = ASK_AGAIN_S
         self._train_if_room()
         self._set_deadline()
@@ -313,7 +308,7 @@ class Node:
         """Start the round once no target would have to refuse its model; only in step is there such a bound."""
         if self.phase is HOLDING and not self._full_targets():
             self.phase = TRAINING
-            self._since = self._now
+            self._began = self._now
             self._out.append(Train(self.round, self.config.local_steps))
 
     def _full_targets(self) -> list[int]:
@@ -330,7 +325,7 @@ class Node:
         return [t for t in owed if self.peers[t].merged < oldest and self._keeps_step(t)]
 
     def _merge_if_ready(self) -> None:
-        if self.phase is WAITING and self._enough():
+        if self.phase is WAITING and self._wait.is_over(self._now):
             self._merge()
 
     def _merge(self) -> None:
@@ -344,50 +339,6 @@ class Node:
         if len(self._members) < len(self._row.weights):
             own_weight = max(0.0, 1.0 - math.fsum(m.weight for m in self._members))
         self._out.append(Merge(self.round, own_weight, self.age, self._members))
-
-    def _missing(self) -> list[int]:
-        """The sources of this round that we wait for."""
-        return [p for p, _ in self._row.weights if self._is_missing(p)]
-
-    def _is_missing(self, source: int) -> bool:
-        peer, round = self.peers[source], self.round
-        if self._inbox.has(source, round) or not peer.reachable(round):
-            return False
-        return peer.awaited_from <= round or not self.in_step
-
-    def _held_back(self) -> bool:
-        """In step, there is a source that we wait for. Whoever held us back before mostly still does: the others are
-        looked at only if it does not, the last first, so that a round costs about one look at each source."""
-        if self._awaited is not None and self._is_missing(self._awaited):
-            return True
-        for source, _ in reversed(self._row.weights):
-            if self._is_missing(source):
-                self._awaited = source
-                return True
-        self._awaited = None
-        return False
-
-    def _enough(self) -> bool:
-        if self.in_step:
-            return self._inbox.count(self.round) == len(self._row.weights) or not self._held_back()
-        missing = self._missing()
-        if not missing:
-            return True
-        quorum = self.config.quorum or 0
-        arrived = sum(self._inbox.has(p, self.round) for p, _ in self._row.weights)
-        return arrived >= quorum or self._patience_over(missing)
-
-    def _patience_over(self, missing: list[int]) -> bool:
-        until = self._patient_until(missing)
-        return until is not None and self._now >= until
-
-    def _patient_until(self, missing: list[int]) -> float | None:
-        """When the last of the missing is late; None if one of them has not been heard of yet."""
-        if self.config.patience_s is not None:
-            return self._since + self.config.patience_s
-        if any(self.peers[p].session == 0 for p in missing):
-            return None  # not there yet: a deployment may be started by hand
-        return max(self.patience.until(p, self._now) for p in missing)
 
     def _round_done(self, numbers: Mapping[str, Any]) -> None:
         self.merged = self.round
@@ -419,7 +370,7 @@ class Node:
             "steps": self.steps,
             "merged": len(self._members),
             "staleness": sum(lags.values()) / len(lags) if lags else 0.0,
-            "wait_s": self._merge_at - self._since,
+            "wait_s": self._merge_at - self._wait.since,
             "train_s": self._took_s,
             "merge_s": self._now - self._merge_at,
             "neighbors_up": self._n_up,
@@ -428,8 +379,8 @@ class Node:
             numbers["held_s"] = {str(m.peer): self._merge_at - m.came_at for m in self._members}
         if not self.in_step and self._evaluation_due():
             numbers["lag"] = {str(peer): lag for peer, lag in lags.items()}
-            if self._learns:
-                numbers["patience_s"] = {str(peer): self.patience.of(peer) for peer in self.neighborhood.sources}
+            if self._wait.learns:
+                numbers["patience_s"] = {str(p): self.patience.of(p) for p in self.neighborhood.sources}
         return numbers
 
     def _acknowledge(self) -> None:
@@ -604,15 +555,14 @@ class Node:
         if offer.round > peer.newest:
             peer.newest = offer.round
         self._inbox.put(sender, snapshot, self._now)
-        if self._learns:
-            self.patience.came(sender, self._now)
+        self._wait.came(sender, self._now)
 
     def _fetch(self, peer: Peer, message: Message) -> None:
         """Fetch this model now, or after the one that is on its way; once is enough."""
         if peer.fetching is None:
             peer.fetching = message
             self._out.append(Fetch(message))
-        elif _round_of(message) != _round_of(peer.fetching):
+        elif round_of(message) != round_of(peer.fetching):
             peer.waiting = message
 
     def _fetch_next(self, peer: Peer) -> None:
@@ -649,7 +599,7 @@ class Node:
 
     def _gone(self, sender: int, peer: Peer, round: int) -> None:
         """The peer has no model of that round, and will have none: wait no longer for it."""
-        if peer.fetching is not None and _round_of(peer.fetching) == round:
+        if peer.fetching is not None and round_of(peer.fetching) == round:
             self._out.append(Cancel(sender))
             if not self.in_step:
                 peer.waiting = None  # gone as well, by now; an offer of what is kept for us follows
@@ -702,14 +652,14 @@ class Node:
             self._n_up -= 1
             self._report("peer_down", {"peer": event.peer})
         peer.went_down()
-        self.patience.forget(event.peer)
+        self._wait.forget(event.peer)
         self._progress()
 
     def _new_session(self, sender: int, peer: Peer, session: int) -> None:
         if peer.session:
             self._inbox.forget_peer(sender)
             self._out.append(Cancel(sender))
-            self.patience.forget(sender)
+            self._wait.forget(sender)
             peer.started_again(session, self.round)
             if peer.greeted:  # nobody has noticed that the last process is gone, and what we sent to it is lost
                 self._introduce(sender, peer)
@@ -747,10 +697,10 @@ class Node:
 
     def _set_deadline(self) -> None:
         """Ask again in a while, if there is somebody to ask; with a quorum, no longer than our patience lasts."""
-        if self.phase not in _WAITS or not (self._awaits_word() or self._laggards()):
+        if self.phase not in _WAITS or not ((self.phase is WAITING and self._wait.is_for_word()) or self._laggards()):
             self.deadline = None
             return
-        until = self._patient_until(self._missing()) if self.phase is WAITING and not self.in_step else None
+        until = self._wait.until(self._now) if self.phase is WAITING else None
         if until is not None:
             self.deadline = until
         elif self.deadline is None:
@@ -759,24 +709,10 @@ class Node:
     def _laggards(self) -> list[int]:
         """Whom the present phase waits for."""
         if self.phase is WAITING:
-            return self._silent()
+            return self._wait.silent()
         if self.phase is HOLDING:
             return self._full_targets()
         return self._needing_us() if self.phase is LEAVING else []
-
-    def _silent(self) -> list[int]:
-        """The missing whose model is not on its way."""
-        missing = self._missing()
-        return [p for p in missing if not self._fetches_from(p)] if self.in_step else missing
-
-    def _awaits_word(self) -> bool:
-        """In step, the source that was just found to hold us back has not even offered its model."""
-        return self.phase is WAITING and self._awaited is not None and not self._fetches_from(self._awaited)
-
-    def _fetches_from(self, source: int) -> bool:
-        """The model of this round is on its way from there."""
-        fetching = self.peers[source].fetching
-        return fetching is not None and _round_of(fetching) == self.round
 
     # --- small things ------------------------------------------------------------------------------------------
 
@@ -812,11 +748,6 @@ class Node:
 
     def _report(self, event: str, numbers: Mapping[str, Any] | None = None) -> None:
         self._out.append(Report(event, self.round or 1, numbers or {}))
-
-
-def _round_of(message: Message) -> int:
-    """The round of an Offer; 0 for anything else."""
-    return message.body.round if isinstance(message.body, Offer) else 0
 
 
 _Reaction = Callable[[Node, Any], None]

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from gossipnet.wire import Message
+from gossipnet.wire import Message, Offer
 
 
 @dataclass(slots=True)
@@ -102,3 +102,8 @@ class Peer:
         """That round was its last."""
         self.last = round
         self.merged = max(self.merged, round)
+
+
+def round_of(message: Message) -> int:
+    """The round of an Offer; 0 for anything else."""
+    return message.body.round if isinstance(message.body, Offer) else 0

@@ -567,7 +567,7 @@ def test_a_round_that_was_left_out_is_not_waited_for() -> None:
     story = Story(rounds=50)
     story.train()
     for peer in sorted(story.node.peers):
-        assert story.node._missing()
+        assert story.node._wait.missing()
         story.tell(peer, Gone(1))
     assert story.node.merged == 1
 
