@@ -89,7 +89,7 @@ def table(found: list[dict[str, Any]]) -> str:
     for f in found:
         rows.append(
             f"| `{f['model']}` | {f['nodes']:,} | {f['engine']} | {f['startup_s']:.1f} s | {f['round_s']:.3g} s"
-            f" | {f['updates_per_s']:,.0f} | {f['saving_s']:.2g} s | {f['closing_s']:.2g} s"
+            f" | {f['updates_per_s']:,.0f} | {f['saving_s']:.3g} s | {f['closing_s']:.3g} s"
             f" | {f['peak_bytes'] / 2**30:.2g} GiB |"
             if "engine" in f
             else f"| `{f['model']}` | {f['nodes']:,} | refused: {f['refused']} | | | | | | |"
