@@ -137,8 +137,8 @@ def _chart(found: list[dict[str, Any]], left: int, title: str, value: Any) -> li
         color, line = COLORS.get(model, FALLBACK), " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
         out.append(f'<polyline points="{line}" fill="none" stroke="{color}" stroke-width="2"/>')
         out += [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3.5" fill="{color}"/>' for a, b in points]
-        out.append(f'<circle cx="{left + 8}" cy="{50 + 18 * i}" r="4" fill="{color}"/>')
-        out.append(f'<text x="{left + 18}" y="{54 + 18 * i}">{escape(model)}</text>')
+        out.append(f'<circle cx="{left + 8}" cy="{66 + 18 * i}" r="4" fill="{color}"/>')
+        out.append(f'<text x="{left + 18}" y="{70 + 18 * i}">{escape(model)}</text>')
     return out
 
 
