@@ -16,16 +16,12 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from gossipnet import Experiment
-
-ROUNDS = Path(__file__).with_name("rounds.py")
 COLORS = {"logistic": "#0072b2", "mlp": "#d55e00"}
 FALLBACK = "#009e73"
 
@@ -49,24 +45,14 @@ def resident_bytes(root: int) -> int:
 
 def measure(args: argparse.Namespace, model: str, nodes: int, folder: Path) -> dict[str, Any]:
     """One size of swarm."""
+    from rounds import command, one_step_a_round
+
     rounds = max(args.rounds, min(100, 20_000 // nodes))
-    experiment = Experiment(
-        task=args.task,
-        model=model,
-        nodes=nodes,
-        rounds=rounds,
-        local_steps=1,
-        batch_size=args.batch_size,
-        topology="regular:d=4",
-        evaluate_every=rounds + 1,
-        evaluate_nodes=16,
-    )
-    config = folder.with_suffix(".toml")
-    config.write_text(experiment.to_toml())
+    experiment = one_step_a_round(rounds, task=args.task, model=model, nodes=nodes, batch_size=args.batch_size)
     begun = time.perf_counter()
     with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as talk:
-        command = [sys.executable, str(ROUNDS), str(config), str(folder)]
-        run = subprocess.Popen(command, stdout=said, stderr=talk)  # a pipe that nobody reads would fill up
+        # into files: a pipe that nobody reads would fill up
+        run = subprocess.Popen(command(experiment, folder), stdout=said, stderr=talk)
         peak = 0
         while run.poll() is None:
             peak = max(peak, resident_bytes(run.pid))

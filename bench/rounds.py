@@ -47,6 +47,19 @@ class Watch:
             self.engine = text.split()[1].rstrip(",")
 
 
+def one_step_a_round(rounds: int, **given: Any) -> Experiment:
+    """What both programs time: in step, one local step per merge, nothing evaluated between the rounds."""
+    fixed: dict[str, Any] = {"topology": "regular:d=4", "local_steps": 1, "evaluate_nodes": 16}
+    return Experiment(rounds=rounds, evaluate_every=rounds + 1, **fixed, **given)
+
+
+def command(experiment: Experiment, folder: Path) -> list[str]:
+    """The command that runs it in that folder, which is made, and prints what took how long."""
+    config = folder.with_suffix(".toml")
+    config.write_text(experiment.to_toml())
+    return [sys.executable, __file__, str(config), str(folder)]
+
+
 def timed(experiment: Experiment, folder: Path) -> dict[str, Any]:
     """Run it in that folder; what took how long."""
     watch = Watch(experiment.nodes)

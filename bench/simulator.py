@@ -25,9 +25,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from gossipnet import Experiment
-
-ROUNDS = Path(__file__).with_name("rounds.py")
 BATCH, LR = 32, 0.05
 
 
@@ -132,24 +129,13 @@ def half(args: argparse.Namespace) -> None:
 
 def simulated(args: argparse.Namespace, model: str, folder: Path) -> dict[str, Any]:
     """What bench/rounds.py found, one round more than by hand for the first is not timed."""
-    rounds = args.rounds + 1
-    experiment = Experiment(
-        task="mnist",
-        model=model,
-        nodes=args.nodes,
-        rounds=rounds,
-        local_steps=1,
-        batch_size=BATCH,
-        lr=LR,
-        topology="regular:d=4",
-        merge=args.merge,
-        evaluate_every=rounds + 1,
-        evaluate_nodes=16,
+    from rounds import command, one_step_a_round
+
+    experiment = one_step_a_round(
+        args.rounds + 1, task="mnist", model=model, nodes=args.nodes, batch_size=BATCH, lr=LR, merge=args.merge
     )
-    config = folder.with_suffix(".toml")
-    config.write_text(experiment.to_toml())
-    command = [sys.executable, str(ROUNDS), str(config), str(folder)]
-    found: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    done = subprocess.run(command(experiment, folder), check=True, stdout=subprocess.PIPE, text=True)
+    found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
