@@ -2,7 +2,8 @@
 
     GOSSIPNET_DATA=... python bench/simulator.py [stacked|workers|both] [--pairs 3] [--rounds 30] [--nodes 1000]
 
-Two cases, each in alternated pairs; prints JSON with the medians and the median of the pairs' ratios.
+Two cases, each in alternated pairs; prints JSON with the medians and the median of the pairs' ratios. Where gossipy is
+installed (pip install gossipy-dfl), it does the same as far as it can, a third in each pair (bench/gossipy_rate.py).
 
 - stacked: `logistic` on 784 inputs. By hand: all models as one tensor, torch.vmap of the gradient, one step of SGD,
   then the same merge rule under torch.vmap over the neighbors' models.
@@ -149,24 +150,40 @@ def by_hand(args: argparse.Namespace, case: str) -> float:
     return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
-def measure(args: argparse.Namespace, case: str, model: str) -> dict[str, object]:
-    hands, sims = [], []
+def gossipy(args: argparse.Namespace, model: str) -> float:
+    """In a process of its own, too; it draws a progress bar before the figure."""
+    program = Path(__file__).with_name("gossipy_rate.py")
+    command = [sys.executable, str(program), model, str(args.nodes), str(args.rounds)]
+    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
+
+
+def measure(args: argparse.Namespace, case: str, model: str, with_gossipy: bool) -> dict[str, object]:
+    hands, sims, others = [], [], []
     with tempfile.TemporaryDirectory(prefix="gossipnet-bench-") as folder:
         for pair in range(args.pairs):
             hands.append(by_hand(args, case))
             sims.append(simulated(args, model, Path(folder) / f"run-{pair}"))
+            if with_gossipy:
+                others.append(gossipy(args, model))
     rates = [sim["updates_per_s"] for sim in sims]
+    beside: dict[str, object] = {}
+    if others:
+        beside["gossipy_per_s"] = statistics.median(others)
+        beside["over_gossipy"] = statistics.median(sim / other for sim, other in zip(rates, others, strict=True))
     return {
         "model": model,
         "by_hand_per_s": statistics.median(hands),
         "simulator_per_s": statistics.median(rates),
         "ratio": statistics.median(sim / hand for sim, hand in zip(rates, hands, strict=True)),
+        **beside,
         "saving_s": statistics.median(sim["saving_s"] for sim in sims),
-        "pairs": list(zip(hands, rates, strict=True)),
+        "pairs": list(zip(hands, rates, *([others] if others else []), strict=True)),
     }
 
 
 def main() -> None:
+    from gossipy_rate import why_not
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     hidden = ("stacked-by-hand", "workers-by-hand", "half")
     parser.add_argument("case", nargs="?", default="both", choices=("stacked", "workers", "both", *hidden))
@@ -180,9 +197,11 @@ def main() -> None:
     elif args.case in hidden:
         print(stacked_by_hand(args) if args.case == "stacked-by-hand" else loop_by_hand(args))
     else:
+        if reason := why_not():
+            print(f"without gossipy: {reason}", file=sys.stderr)
         cases = {"stacked": "logistic", "workers": "lenet5"}
         wanted = cases if args.case == "both" else {args.case: cases[args.case]}
-        found = {case: measure(args, case, model) for case, model in wanted.items()}
+        found = {case: measure(args, case, model, reason is None) for case, model in wanted.items()}
         settings = {k: v for k, v in vars(args).items() if k != "case"}
         print(json.dumps({"settings": settings, "load": os.getloadavg()[0], **found}, indent=2))
 

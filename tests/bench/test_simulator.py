@@ -20,3 +20,4 @@ def test_both_cases_are_measured():
     for case in ("stacked", "workers"):
         assert found[case]["by_hand_per_s"] > 0
         assert found[case]["ratio"] == found[case]["simulator_per_s"] / found[case]["by_hand_per_s"]
+        assert ("gossipy_per_s" in found[case]) == ("without gossipy" not in done.stderr)
