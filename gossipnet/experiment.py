@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gossipnet.config import SIM_ONLY, Experiment, options
 from gossipnet.errors import BadInput, unknown
 from gossipnet.registry import split_name
-from gossipnet.run_folder import CONFIG, check_free, claim, default_folder, discard, read_model
+from gossipnet.run_folder import CONFIG, check_free, claimed, default_folder, read_model
 from gossipnet.settings import Registered, is_plain, registry
 
 if TYPE_CHECKING:
@@ -82,8 +82,8 @@ def run(
     """Run an experiment and wait for its end: `live` starts a process per node, `sim` simulates them.
 
     The run's files go to `out`, by default `runs/<name>-<time>`; `overwrite` replaces an earlier run there. `view`
-    shows progress, as gossipnet.progress does. Raises BadInput, and then leaves no folder; and with the summary of
-    what there is RunFailed, if nodes failed and `on_failure` is stop, and RunInterrupted, after Ctrl-C.
+    shows progress, as gossipnet.progress does. Raises BadInput, and then leaves everything as it was; and with the
+    summary of what there is RunFailed, if nodes failed and `on_failure` is stop, and RunInterrupted, after Ctrl-C.
     """
     if world not in WORLDS:
         raise unknown("world", world, WORLDS)
@@ -93,12 +93,8 @@ def run(
     if world == "live":
         _check_found_by_nodes(experiment)
     drive = _driver(world)  # slow to import: whoever interrupts that has no run yet
-    made = claim(folder, overwrite, experiment.to_toml())
-    try:
+    with claimed(folder, overwrite, experiment.to_toml()):
         return Result(folder, drive(experiment, folder, view))
-    except BadInput:
-        discard(made)
-        raise
 
 
 def check(experiment: Experiment) -> None:

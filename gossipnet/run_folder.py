@@ -5,6 +5,7 @@ import os
 import shutil
 import time
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,7 +53,7 @@ def check_free(folder: Path, overwrite: bool) -> None:
 def claim(folder: Path, overwrite: bool, config: str) -> list[Path]:
     """Make the folder, in place of an earlier run's with `overwrite`, and write its config.toml. Raises BadInput.
 
-    Returns the folders that it made, the innermost first, for `discard`.
+    Returns the folders that it made, the innermost first.
     """
     check_free(folder, overwrite)
     try:
@@ -67,13 +68,49 @@ def claim(folder: Path, overwrite: bool, config: str) -> list[Path]:
     return made
 
 
-def discard(made: list[Path]) -> None:
+def _discard(made: list[Path]) -> None:
     """Remove what `claim` made, with all that a run left there before it failed for bad input."""
     folder, *parents = made
     shutil.rmtree(folder, ignore_errors=True)
     with contextlib.suppress(OSError):  # another run may be there by now
         for parent in parents:
             parent.rmdir()
+
+
+@contextlib.contextmanager
+def claimed(folder: Path, overwrite: bool, config: str) -> Iterator[None]:
+    """`claim`, for the run that goes on inside.
+
+    If it raises BadInput it never began: its folder is removed, and with `overwrite` the earlier run is back.
+    """
+    check_free(folder, overwrite)
+    before = _set_aside(folder) if folder.exists() else None
+    made: list[Path] = []
+    try:
+        made = claim(folder, False, config)
+        yield
+    except BadInput:
+        if made:
+            _discard(made)
+        if before:
+            before.rename(folder)
+        raise
+    finally:
+        if before:
+            shutil.rmtree(before, ignore_errors=True)
+
+
+def _set_aside(folder: Path) -> Path:
+    """Give the folder of a run another name until the next one has begun. Raises BadInput."""
+    aside = folder.with_name(f".{folder.name}.before")
+    try:
+        if is_run(aside):  # a process that was killed left it
+            shutil.rmtree(aside)
+        return folder.rename(aside)
+    except OSError as error:
+        raise BadInput(
+            f"{str(folder)!r} cannot be replaced: {error.strerror or error}; choose another --out"
+        ) from error
 
 
 def is_run(folder: Path) -> bool:

@@ -10,7 +10,7 @@ from torch import nn
 
 from gossipnet.config import Experiment
 from gossipnet.errors import BadInput
-from gossipnet.run_folder import check_free, claim, default_folder, discard, is_run, read_model
+from gossipnet.run_folder import check_free, claim, claimed, default_folder, is_run, read_model
 
 CONFIG = Experiment().to_toml()
 
@@ -26,18 +26,60 @@ def test_a_new_folder_holds_the_config(tmp_path):
     assert is_run(tmp_path / "a" / "b")
 
 
-def test_discard_leaves_nothing_of_what_was_claimed(tmp_path):
-    made = claim(tmp_path / "a" / "b", False, CONFIG)
-    (tmp_path / "a" / "b" / "nodes").mkdir()
-    discard(made)
+def attempt(folder, overwrite, error, within=lambda: None):
+    """A run that ends with an error after `within` was called."""
+    with claimed(folder, overwrite, CONFIG):
+        within()
+        raise error
+
+
+def test_bad_input_leaves_nothing_of_what_was_claimed(tmp_path):
+    folder = tmp_path / "a" / "b"
+    with pytest.raises(BadInput, match="too late"):
+        attempt(folder, False, BadInput("too late"), (folder / "nodes").mkdir)
     assert files(tmp_path) == []
 
 
-def test_discard_leaves_what_others_put_beside_it(tmp_path):
-    made = claim(tmp_path / "runs" / "one", False, CONFIG)
-    claim(tmp_path / "runs" / "two", False, CONFIG)
-    discard(made)
+def test_bad_input_leaves_what_others_put_beside_it(tmp_path):
+    with pytest.raises(BadInput, match="too late"):
+        attempt(
+            tmp_path / "runs" / "one",
+            False,
+            BadInput("too late"),
+            lambda: claim(tmp_path / "runs" / "two", False, CONFIG),
+        )
     assert files(tmp_path) == ["runs", "runs/two", "runs/two/config.toml"]
+
+
+def test_bad_input_brings_back_the_run_that_was_to_be_replaced(tmp_path):
+    folder, seen = tmp_path / "run", []
+    claim(folder, False, CONFIG)
+    (folder / "summary.json").write_text("{}")
+    with pytest.raises(BadInput, match="too late"):
+        attempt(folder, True, BadInput("too late"), lambda: seen.extend(files(folder)))
+    assert seen == ["config.toml"]
+    assert files(tmp_path) == ["run", "run/config.toml", "run/summary.json"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_run_that_began_replaces_the_earlier_one_however_it_ends(tmp_path, error):
+    claim(tmp_path / "run", False, CONFIG)
+    (tmp_path / "run" / "old").mkdir()
+    claim(tmp_path / ".run.before", False, CONFIG)  # by a process that was killed
+    with pytest.raises(error):
+        attempt(tmp_path / "run", True, error, (tmp_path / "run" / "new").mkdir)
+    assert files(tmp_path) == ["run", "run/config.toml", "run/new"]
+    with claimed(tmp_path / "run", True, CONFIG):
+        pass
+    assert files(tmp_path) == ["run", "run/config.toml"]
+
+
+def test_a_folder_that_cannot_be_set_aside_stays(tmp_path):
+    claim(tmp_path / "run", False, CONFIG)
+    (tmp_path / ".run.before" / "thesis").mkdir(parents=True)
+    with pytest.raises(BadInput, match="cannot be replaced"), claimed(tmp_path / "run", True, CONFIG):
+        pass
+    assert files(tmp_path) == [".run.before", ".run.before/thesis", "run", "run/config.toml"]
 
 
 def test_an_existing_folder_needs_overwrite(tmp_path):

@@ -22,7 +22,7 @@ from gossipnet.live.endpoint import refuse_open, refuse_taken
 from gossipnet.live.process import Materials
 from gossipnet.live.run import run_node
 from gossipnet.report.log import NodeResult, RunLog, Sample, Times
-from gossipnet.run_folder import claim, default_folder, discard
+from gossipnet.run_folder import claimed, default_folder
 from gossipnet.topology import Neighborhood, Topology, make_topology
 from gossipnet.training.build import on_device
 
@@ -101,23 +101,19 @@ def run_node_command(experiment: "Experiment", node: int, out: Path | None, inse
     experiment = on_device(experiment, topology.devices[node])
     materials = Materials(experiment.to_toml())
     folder = out or default_folder(f"{experiment.name}-node{node}")
-    made = claim(folder, overwrite=False, config=experiment.to_toml())
-    log = RunLog(folder, [], experiment.tensorboard)
-    outlet = FolderOutlet(node, experiment.rounds, log, experiment.seconds)
-    epoch = time.monotonic()
-    place = Place(node, listen, {p: endpoints[p] for p in neighborhood.peers}, swarm_token(experiment), epoch)
-    print(f"node {node}: listening on {listen}, {_awaited(neighborhood)}", file=sys.stderr, flush=True)
-    torch.set_num_threads(1)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, outlet.interrupt)
-    try:
+    with claimed(folder, overwrite=False, config=experiment.to_toml()):
+        log = RunLog(folder, [], experiment.tensorboard)
+        outlet = FolderOutlet(node, experiment.rounds, log, experiment.seconds)
+        epoch = time.monotonic()
+        place = Place(node, listen, {p: endpoints[p] for p in neighborhood.peers}, swarm_token(experiment), epoch)
+        print(f"node {node}: listening on {listen}, {_awaited(neighborhood)}", file=sys.stderr, flush=True)
+        torch.set_num_threads(1)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, outlet.interrupt)
         part, speed = materials.parts[node], topology.speeds[node]
         result = run_node(experiment, place, neighborhood, materials.task, part, folder, outlet, speed)
         _write_summary(log, experiment, result, outlet, time.monotonic() - epoch)
         status = _status(result, outlet)
-    except BadInput:
-        discard(made)
-        raise
     print(folder / "report.html")
     return status
 
