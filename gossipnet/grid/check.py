@@ -1,8 +1,9 @@
-"""What can be known to go wrong in a cell before any cell runs: graphs, splits and models are made once each."""
+"""What can be known to go wrong in a cell before any cell runs: graphs, networks, splits, models are made once each."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from gossipnet.config import options
 from gossipnet.errors import BadInput
 from gossipnet.experiment import check
 from gossipnet.grid.plan import Cell, cannot_run
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from gossipnet.data import Task
 
 _NAMED = ("topology", "nodes", "seed", "mixing", "merge", "codec", "optimizer", "partition", "schedule", "device")
+_OF_WORLD = ("topology", "nodes", "seed", "mixing", "quorum", "patience", "local_steps")  # and all of [network]
 
 
 def check_cells(cells: Sequence[Cell]) -> None:
@@ -19,7 +21,7 @@ def check_cells(cells: Sequence[Cell]) -> None:
     tasks: dict[str, Task] = {}
     for cell in cells:
         try:
-            for work in (_check_names, _check_data):
+            for work in (_check_names, _check_world, _check_data):
                 work(cell, seen, tasks)
         except BadInput as error:
             raise cannot_run(cell, error) from error
@@ -30,6 +32,16 @@ def _check_names(cell: Cell, seen: set[tuple[object, ...]], tasks: "dict[str, Ta
     if not cell.baseline and key not in seen:
         seen.add(key)
         check(cell.experiment)
+
+
+def _check_world(cell: Cell, seen: set[tuple[object, ...]], tasks: "dict[str, Task]") -> None:
+    from gossipnet.sim.simulation import check_world
+
+    names = (*_OF_WORLD, *(o.name for o in options() if o.section == "network"))
+    key = ("world", *(getattr(cell.experiment, name) for name in names))
+    if cell.world == "sim" and not cell.baseline and key not in seen:
+        seen.add(key)
+        check_world(cell.experiment)
 
 
 def _check_data(cell: Cell, seen: set[tuple[object, ...]], tasks: "dict[str, Task]") -> None:

@@ -86,7 +86,8 @@ def read_trace(file: Path) -> dict[int, list[Move]]:
     try:
         lines = list(csv.reader(file.read_text(encoding="utf-8").splitlines()))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(f"churn trace {str(file)!r}: {error}; expected a CSV file time_s,node,move") from None
+        reason = getattr(error, "strerror", None) or error
+        raise BadInput(f"churn trace {str(file)!r}: {reason}; expected a CSV file time_s,node,move") from None
     if not lines or [field.strip() for field in lines[0]] != ["time_s", "node", "move"]:
         raise BadInput(f"{file}:1: expected the header time_s,node,move")
     moves: dict[int, list[tuple[float, int, str]]] = {}

@@ -9,13 +9,16 @@ from gossipnet.codec import make_codec
 from gossipnet.data.models import make_model
 from gossipnet.data.partition import class_counts
 from gossipnet.data.task import Task, make_task
+from gossipnet.errors import BadInput
 from gossipnet.report.log import NodeResult, RunLog
 from gossipnet.sim.choose import make_engine
+from gossipnet.sim.churn import churns
 from gossipnet.sim.engine import Engine
 from gossipnet.sim.pace import Times
 from gossipnet.sim.presets import conditions
+from gossipnet.sim.speeds import node_speeds
 from gossipnet.sim.transfers import Parts
-from gossipnet.sim.world import Setting, World
+from gossipnet.sim.world import Setting, World, network_of
 from gossipnet.topology import Topology, make_topology
 from gossipnet.training.build import evaluated_nodes, pick_device, split
 from gossipnet.training.measure import coordinates, digest, measure_together, take_sample
@@ -44,6 +47,7 @@ class Simulation:
         topology = make_topology(
             experiment.topology, n=experiment.nodes, seed=experiment.seed, mixing=experiment.mixing
         )
+        check_ends(experiment, topology)
         parts = split(experiment, self._task)
         self.log = RunLog(folder, evaluated_nodes(experiment), experiment.tensorboard)
         describe_run(self.log, topology, self._task, parts)
@@ -130,6 +134,28 @@ def setting_of(experiment: "Experiment", numel: int) -> Setting:
         seconds=experiment.seconds,
         stop_on_failure=experiment.on_failure == "stop",
     )
+
+
+def check_world(experiment: "Experiment") -> None:
+    """Raise BadInput for a network or machines that cannot be; trains nothing."""
+    topology = make_topology(experiment.topology, n=experiment.nodes, seed=experiment.seed, mixing=experiment.mixing)
+    check_ends(experiment, topology)
+    setting = setting_of(experiment, 1)
+    network_of(topology, setting)
+    node_speeds(setting.conditions.speed, topology, setting.seed)
+    churns.make(setting.conditions.churn)
+
+
+def check_ends(experiment: "Experiment", topology: Topology) -> None:
+    """Raise BadInput where nodes would wait without end for neighbors that no message ever gets to."""
+    if experiment.quorum == 0 or (experiment.quorum != "all" and experiment.patience != "learnt"):
+        return
+    shares = [link.get("drop_rate") for link in topology.edge_attributes.values()]
+    if 1 in (conditions(experiment).drop_rate, *shares):
+        raise BadInput(
+            "network.drop_rate: got 1, but with exchange.quorum above 0 nodes wait for what always gets lost:"
+            " use --quorum 0, or network.cuts for a link that is not there"
+        )
 
 
 def describe_run(log: RunLog, topology: Topology, task: Task, parts: list[Any]) -> None:
