@@ -129,7 +129,7 @@ def text_of(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
-        return f"{value:g}"
+        return f"{value:.12g}"  # as many digits as tell two values apart
     if isinstance(value, (list, tuple)):
         return ",".join(map(text_of, value))
     return str(value)

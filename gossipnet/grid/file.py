@@ -81,11 +81,12 @@ def _part(place: str, keys: list[Given], fixed: Mapping[str, Any], stem: str, i:
         if given.key in _SAID:
             said[given.key] = given
             continue
-        try:
-            axes.append(read_axis(*_dotted(given)))
-        except BadInput as error:
-            raise BadInput(f"{given.place}{error}") from error
-        _check_once(axes, given)
+        for key, value in _dotted(given):
+            try:
+                axes.append(read_axis(key, value))
+            except BadInput as error:
+                raise BadInput(f"{given.place}{error}") from error
+            _check_once(axes, given)
     return Part(
         name=_name(said["name"]) if "name" in said else stem if not i else f"{stem}-{i + 1}",
         about=_text(said["about"]) if "about" in said else "",
@@ -97,13 +98,11 @@ def _part(place: str, keys: list[Given], fixed: Mapping[str, Any], stem: str, i:
     )
 
 
-def _dotted(given: Given) -> tuple[str, Any]:
-    """An unquoted `training.lr = [...]` below [grid] is a table to TOML; it means "training.lr"."""
-    value = given.value
-    if isinstance(value, dict) and given.key in SECTIONS and len(value) == 1:
-        key, inner = next(iter(value.items()))
-        return f"{given.key}.{key}", inner
-    return given.key, value
+def _dotted(given: Given) -> list[tuple[str, Any]]:
+    """Unquoted `training.lr = [...]` below [grid] is in a table to TOML; it means "training.lr"."""
+    if isinstance(given.value, dict) and given.key in SECTIONS:
+        return [(f"{given.key}.{key}", inner) for key, inner in given.value.items()]
+    return [(given.key, given.value)]
 
 
 def _check_once(axes: list[Axis], given: Given) -> None:

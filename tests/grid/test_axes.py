@@ -67,3 +67,7 @@ def test_what_is_refused_is_named(key, value, said):
 
 def test_labels_read_as_in_the_file():
     assert [text_of(v) for v in (True, 0.10, 3, "ring", [1, 2])] == ["true", "0.1", "3", "ring", "1,2"]
+
+
+def test_numbers_that_differ_late_are_two_values():
+    assert [p.label for p in read_axis("lr", [0.1, 0.1000001, 1e-05]).points] == ["0.1", "0.1000001", "1e-05"]

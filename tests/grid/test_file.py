@@ -19,8 +19,8 @@ def test_sections_are_fixed_and_grid_is_what_varies(tmp_path):
 
 
 def test_an_unquoted_dotted_key_means_the_same():
-    [part] = read_grid("[grid]\ntraining.lr = [0.1, 0.2]\nseeds = [1]").parts
-    assert {axis.name for axis in part.axes} == {"lr", "seed"}
+    [part] = read_grid("[grid]\ntraining.lr = [0.1, 0.2]\ntraining.rounds = [1]\nseeds = [1]").parts
+    assert {axis.name for axis in part.axes} == {"lr", "rounds", "seed"}
 
 
 def test_several_parts_have_names_and_axes_of_their_own():
