@@ -6,7 +6,7 @@ round. Of a schedule that is taken of the product of one period, and spread over
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -59,19 +59,20 @@ def spectrum(topology: "Topology") -> Spectrum:
     """Exact for up to DENSE_NODES nodes; above, by Lanczos with scipy, or estimated (gap from above) without."""
     if topology.n == 1:
         return Spectrum(0.0, 1.0, topology.period, exact=1)
-    exact = _exact_after(topology)
+    rounds = [_triples(topology, r) for r in range(1, topology.period + 1)]
+    exact = _exact_after(rounds, topology.n)
     if exact and topology.period > 1:
         return Spectrum(0.0, 0.0, topology.period, exact)
-    second, smallest = _dense(topology) if topology.n <= DENSE_NODES else _large(topology)
+    second, smallest = _dense(topology) if topology.n <= DENSE_NODES else _large(topology, rounds)
     second = 0.0 if exact else 1.0 if second > 1 - ZERO else second
     return Spectrum(second, smallest, topology.period, exact)
 
 
-def _exact_after(topology: "Topology") -> int:
+def _exact_after(rounds: Sequence[Triples], n: int) -> int:
     """The first round of the period that leaves nothing but rounding of a random vector's disagreement, or 0."""
-    x = _random(topology.n)
-    for r in range(1, topology.period + 1):
-        y = _mixed(x, _triples(topology, r))
+    x = _random(n)
+    for r, w in enumerate(rounds, start=1):
+        y = _mixed(x, w)
         if np.linalg.norm(y) < ZERO * np.linalg.norm(x):
             return r
         x = y
@@ -110,14 +111,14 @@ def _extremes(values: np.ndarray) -> tuple[float, float]:
     return float(np.abs(rest).max()), float(values.real.min())
 
 
-def _large(topology: "Topology") -> tuple[float, float]:
-    step = _step(topology)
+def _large(topology: "Topology", rounds: Sequence[Triples]) -> tuple[float, float]:
+    step = _step(rounds)
     try:
         import scipy.sparse.linalg  # noqa: F401
     except ImportError:
         values = _arnoldi(step, topology.n)
         return float(np.abs(values).max()), float(values.real.min())
-    symmetric = _symmetric(topology)
+    symmetric = _symmetric(topology, rounds[0])
     return _lanczos(symmetric) if symmetric is not None else _arpack(step, topology.n, topology.period == 1)
 
 
@@ -140,10 +141,9 @@ def _mixed(x: np.ndarray, w: Triples) -> np.ndarray:
     return np.asarray(y - y.mean())
 
 
-def _step(topology: "Topology") -> Matvec:
+def _step(rounds: Sequence[Triples]) -> Matvec:
     """x -> one period of mixing, without the eigenvalue 1."""
-    parts = [_triples(topology, r) for r in range(1, topology.period + 1)]
-    return lambda x: functools.reduce(_mixed, parts, x)
+    return lambda x: functools.reduce(_mixed, rounds, x)
 
 
 def _random(n: int) -> np.ndarray:
@@ -151,15 +151,15 @@ def _random(n: int) -> np.ndarray:
     return np.asarray(x - x.mean())
 
 
-def _symmetric(topology: "Topology") -> Any:
+def _symmetric(topology: "Topology", w: Triples) -> Any:
     """sqrt(W * W.T) as a sparse matrix if it has W's eigenvalues (see `_eigenvalues`), else None."""
     if topology.period > 1 or topology.directed or topology.given_weights:
         return None
     from scipy.sparse import csr_matrix
 
-    rows, columns, values = _triples(topology, 1)
-    w = csr_matrix((values, (rows, columns)), shape=(topology.n, topology.n))
-    return w.multiply(w.T).sqrt().tocsc()
+    rows, columns, values = w
+    matrix = csr_matrix((values, (rows, columns)), shape=(topology.n, topology.n))
+    return matrix.multiply(matrix.T).sqrt().tocsc()
 
 
 def _lanczos(w: Any) -> tuple[float, float]:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gossipnet.topology import from_graphs, make_topology, spectrum
+from gossipnet.topology import Topology, from_graphs, make_topology, spectrum
 
 nx = pytest.importorskip("networkx")
 
@@ -140,6 +140,16 @@ def test_the_way_for_large_graphs_gives_the_same(monkeypatch, scipy, text, n, mi
     found = spectrum.spectrum(topology)
     assert found.gap == pytest.approx(exact.gap, abs=1e-6)
     assert topology.period > 1 or found.smallest == pytest.approx(exact.smallest, abs=1e-4)
+
+
+@pytest.mark.parametrize(("text", "n", "mixing"), SMALL)
+def test_a_large_graph_has_each_of_its_rows_made_once(monkeypatch, text, n, mixing):
+    topology = make_topology(text, n, mixing=mixing)
+    monkeypatch.setattr(spectrum, "DENSE_NODES", 10)
+    made, row = [], Topology.row
+    monkeypatch.setattr(Topology, "row", lambda *where: made.append(where[1:]) or row(*where))
+    spectrum.spectrum(topology)
+    assert sorted(made) == [(i, r) for i in range(n) for r in range(1, topology.period + 1)]
 
 
 def test_a_large_slow_graph_has_its_true_tiny_gap():
