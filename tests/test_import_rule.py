@@ -4,6 +4,7 @@
 
 Rules and node have no clock, socket, thread, file, log or global randomness; sim and live do not know each other;
 one file has zmq, one package click; nothing is ever unpickled. Imports under `if TYPE_CHECKING:` do not count.
+What begins with an underscore is used in the file that defines it, and by subclasses.
 """
 
 import ast
@@ -42,6 +43,7 @@ UNPICKLING = {"torch.load", "torch.save", "torch.jit.load", "torch.multiprocessi
 NUMPY_STREAMS = {"Generator", "BitGenerator", "SeedSequence", "PCG64", "default_rng"}
 TORCH_DRAWS = "rand randn randint randperm normal bernoulli multinomial rand_like randn_like randint_like poisson"
 IMPORTERS = {"import_module", "importlib.import_module", "__import__"}
+OTHERS_OWN = {"_exit", "_buffers", "_parameters", "_non_persistent_buffers_set", "_BatchNorm"}  # of os and torch
 BY_NAME = {"settings.py"}  # imports the registry that an option names, when a value of it is checked
 
 
@@ -133,13 +135,30 @@ def wrong_call(node: ast.Call) -> str | None:
     return "global randomness" if draws and all(k.arg != "generator" for k in node.keywords) else None
 
 
+def private_to(tree: ast.AST) -> set[str]:
+    """The names with an underscore that a file defines: functions, and attributes of its classes' objects."""
+    stores = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)}
+    return stores | {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
+
+
+def wrong_reach(node: ast.AST, known: set[str]) -> str | None:
+    """Why an attribute may not be used there: it is somebody else's."""
+    if not isinstance(node, ast.Attribute) or not node.attr.startswith("_") or node.attr.startswith("__"):
+        return None
+    own = ast.unparse(node.value) in ("self", "cls", "super()")
+    return None if own or node.attr in known | OTHERS_OWN else f"{ast.unparse(node)} is private to another file"
+
+
 def faults(file: str, source: str) -> list[str]:
     """All that is wrong with a file, with the lines."""
     tree = ast.parse(source)
     documentation = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     pure = RING_OF[part_of(file)] in ("rules", "node")
+    known = private_to(tree)
     found = []
     for node in counted(tree):
+        if said := wrong_reach(node, known):
+            found.append(f"{file}:{getattr(node, 'lineno', 0)}: {said}")
         why = [f"{name}: {said}" for name in imported(node, file) if (said := wrong_import(file, name))]
         if said := wrong_use(node, pure):
             why.append(said)
@@ -221,6 +240,8 @@ def test_all_that_was_forbidden_was_looked_for() -> None:
         ("data/files.py", "np.load(path, allow_pickle=True)"),
         ("data/files.py", "importlib.import_module('pickle')"),
         ("data/files.py", "getattr(module, 'pickle')"),
+        ("live/status.py", "driver._node"),
+        ("live/join.py", "earlier._binding.overlaps(binding)"),
     ],
 )
 def test_the_rule_finds(file: str, source: str) -> None:
@@ -249,6 +270,8 @@ def test_the_rule_finds(file: str, source: str) -> None:
         ),
         ("data/cifar10.py", "'''The pickled files are not read; torch.load neither.'''  # pickle"),
         ("data/files.py", "np.load(path, allow_pickle=False)"),
+        ("live/embedded.py", "super()._open()\nself._look()\nself.__dict__"),
+        ("live/binding.py", "def _tensors(self): ...\nother._tensors()"),
     ],
 )
 def test_the_rule_allows(file: str, source: str) -> None:

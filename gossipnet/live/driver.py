@@ -86,15 +86,15 @@ class Driver(threading.Thread):
     ) -> None:
         super().__init__(name="gossipnet-io", daemon=True)
         self.place = place
+        self.node = node
+        self.codec = codec
         self.actions: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self.stopping = threading.Event()
         self.finish = Finish("the node did not start")
         self.crash: BaseException | None = None  # BadInput if the port cannot be had
         self.messages_sent = 0
         self.bytes_sent = 0
-        self._node = node
         self._spec = spec
-        self._codec = codec
         self._push_bytes = push_bytes
         self._chunk_bytes = chunk_bytes
         self.arena = Arena(spare=max(2, len(place.peers)))  # as many as a merge lets go of, and the oldest own one
@@ -154,7 +154,7 @@ class Driver(threading.Thread):
 
     def _most_bytes(self) -> int:
         """The largest payload that may come in."""
-        size = self._codec.payload_bytes(self._spec.numel)
+        size = self.codec.payload_bytes(self._spec.numel)
         return size if size <= self._push_bytes else self._chunk_bytes
 
     def _drive(self) -> None:
@@ -178,14 +178,14 @@ class Driver(threading.Thread):
                 self._handle(event)
         self._listen(ready)
         self._look()
-        if self._node.deadline is not None and self.now() >= self._node.deadline:
+        if self.node.deadline is not None and self.now() >= self.node.deadline:
             self._handle(Woke())
         for peer, pull in self._fetches.wake(self.now()):
             self._pull(peer, [pull])
 
     def _timeout_ms(self) -> int:
         until = self.now() + LOOK_EVERY_S
-        until = min([until, *(d for d in (self._node.deadline, self._fetches.deadline) if d is not None)])
+        until = min([until, *(d for d in (self.node.deadline, self._fetches.deadline) if d is not None)])
         return max(0, math.ceil((until - self.now()) * 1000))
 
     def now(self) -> float:
@@ -258,7 +258,7 @@ class Driver(threading.Thread):
 
     def _read_offer(self, message: Message, offer: Offer, frames: list[memoryview]) -> Received:
         inline = len(frames) == 2
-        found = admit(offer, frames[1], self._spec, self._codec) if inline else check(offer, self._spec, self._codec)
+        found = admit(offer, frames[1], self._spec, self.codec) if inline else check(offer, self._spec, self.codec)
         if isinstance(found, Refusal):
             return Received(replace(found, sender=message.sender))
         return Received(message, found)
@@ -272,7 +272,7 @@ class Driver(threading.Thread):
 
     def _pull(self, peer: int, pulls: list[Pull]) -> None:
         """Best effort: what gets lost is asked for again."""
-        session = self._node.config.session
+        session = self.node.config.session
         for pull in pulls:
             header = self._header(Message(self.place.node, peer, session, pull))
             self._transport.send(peer, header, None)
@@ -291,7 +291,7 @@ class Driver(threading.Thread):
 
     def _writer(self, peer: int, parcel: Parcel, pull: Pull) -> ChunkWriter:
         first = Chunk(pull.round, 0, parcel.payload.checksum, bytes(8))
-        return self._chunk_writer(Message(self.place.node, peer, self._node.config.session, first))
+        return self._chunk_writer(Message(self.place.node, peer, self.node.config.session, first))
 
     def _chunk_writer(self, first: Message) -> ChunkWriter:
         return ChunkWriter(first, self.place.swarm)
@@ -299,7 +299,7 @@ class Driver(threading.Thread):
     def _handle(self, event: Event) -> None:
         events = deque([event])
         while events:
-            for action in one_by_one(self._node.handle(events.popleft(), self.now())):
+            for action in one_by_one(self.node.handle(events.popleft(), self.now())):
                 answer = self._carry_out(action)
                 if answer is not None:
                     events.append(answer)

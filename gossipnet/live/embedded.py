@@ -44,8 +44,6 @@ class EmbeddedDriver(Driver):
         meetings: Meetings,
     ) -> None:
         super().__init__(place, node, spec, codec, push_bytes, chunk_bytes, outlet)
-        self.node = node
-        self.codec = codec
         self.meetings = meetings
         self.plugged = False
         self._tell = outlet
@@ -96,8 +94,8 @@ class EmbeddedDriver(Driver):
     def leave(self) -> None:
         """Say goodbye and end. Nothing is asked of the training thread any more."""
         self._handle(Stopped())
-        while not self._done and self._node.phase in _ENOUGH:
-            self._handle(_ENOUGH[self._node.phase])
+        while not self._done and self.node.phase in _ENOUGH:
+            self._handle(_ENOUGH[self.node.phase])
         self._done = True
 
     @property

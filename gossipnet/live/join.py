@@ -42,7 +42,7 @@ from gossipnet.wire import MAX_COUNT
 
 FOR_EVER = MAX_COUNT - 1  # rounds
 SAY_AFTER_S = 10.0  # of waiting for a quorum
-_ALIVE: "weakref.WeakSet[Gossip]" = weakref.WeakSet()
+_ALIVE: "weakref.WeakKeyDictionary[Gossip, Binding]" = weakref.WeakKeyDictionary()
 
 
 def join(
@@ -98,16 +98,17 @@ def join(
     refuse_open(listen, insecure, "insecure=True")
     rule = merge if isinstance(merge, MergeRule) else make_merge(merge)
     binding = Binding(model, share)
-    for earlier in list(_ALIVE):  # a notebook's cell that runs again
-        if earlier.listen == listen or earlier._binding.overlaps(binding):
+    for earlier, bound in list(_ALIVE.items()):  # a notebook's cell that runs again
+        if earlier.listen == listen or bound.overlaps(binding):
             earlier.close()
     fix = "another program, or an earlier join, listens there: end it or choose another port"
     if not listen.endswith(":0"):
         refuse_taken(listen, fix)
     merging = Merging(binding.vector, binding.spec, rule, buffers, optimizer=optimizer, reset=after_merge == "reset")
     driver = _driver(binding, listen, others, name, samples, checked, diary := Diary(others))
+    _start(driver, fix)
     gossip = Gossip(binding, merging, driver, diary, samples, checked["quorum"] != 0, on_merge, on_neighbor)
-    gossip._start(fix)
+    _ALIVE[gossip] = binding
     return gossip
 
 
@@ -164,6 +165,16 @@ def _driver(
     return EmbeddedDriver(place, node, spec, codec, options["push_bytes"], options["chunk_bytes"], diary, meetings)
 
 
+def _start(driver: EmbeddedDriver, fix: str) -> None:
+    """Raises BadInput if the port cannot be had."""
+    driver.start()
+    driver.opened.wait()
+    if driver.crash is not None:
+        driver.end()
+        said = str(driver.crash).partition(";")[0]
+        raise BadInput(f"{said}; {fix}") from driver.crash
+
+
 class Gossip:
     """A node that was joined. Made by `join`; ends with `close()`, its `with` block, the program, or when forgotten.
 
@@ -181,6 +192,8 @@ class Gossip:
         on_merge: Callable[[MergeReport], object] | None,
         on_neighbor: Callable[[str, str], object] | None,
     ) -> None:
+        self._process = os.getpid()
+        self._ending = weakref.finalize(self, _farewell, driver, self._process)  # whatever fails from here on
         self._binding, self._merging, self._driver, self._diary = binding, merging, driver, diary
         self._staging = make_staging(binding.vector.device, driver.codec, driver.arena)
         self._samples, self._waits = samples, waits
@@ -191,19 +204,6 @@ class Gossip:
         self._age = 0
         self._merges = self._models = 0
         self._paused = self._inside = False
-        self._process = os.getpid()
-        self._ending: weakref.finalize[..., Gossip] | None = None
-
-    def _start(self, fix: str) -> None:
-        """Raises BadInput if the port cannot be had."""
-        self._driver.start()
-        self._driver.opened.wait()
-        if self._driver.crash is not None:
-            self._driver.end()
-            said = str(self._driver.crash).partition(";")[0]
-            raise BadInput(f"{said}; {fix}") from self._driver.crash
-        self._ending = weakref.finalize(self, _farewell, self._driver, self._process)
-        _ALIVE.add(self)
 
     # --- what one can see --------------------------------------------------------------------------------------
 
@@ -214,7 +214,7 @@ class Gossip:
 
     @property
     def closed(self) -> bool:
-        return self._ending is None or not self._ending.alive
+        return not self._ending.alive
 
     @property
     def vector(self) -> Tensor:
@@ -405,8 +405,7 @@ class Gossip:
 
     def close(self) -> None:
         """Say goodbye and end. May be called again; the model stays as it is, an ordinary module."""
-        if self._ending is not None:
-            self._ending()
+        self._ending()
 
     def __enter__(self) -> "Gossip":
         return self

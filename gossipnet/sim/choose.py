@@ -19,6 +19,7 @@ from gossipnet.sim.loop import LoopEngine
 from gossipnet.sim.memory import check_memory
 from gossipnet.sim.workers import WorkersEngine
 from gossipnet.training.build import init_seed, pick_device, try_own
+from gossipnet.training.norms import BatchNorm
 from gossipnet.training.randomness import OwnRandomness
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 LOOP_BELOW = 64  # nodes: a swarm that one would also spawn is trained as it would be there, bit for bit
 SMALL = 1 << 18  # numbers: a dense model up to this size gains from stacking on a CPU
-_DENSE = (nn.Linear, nn.Bilinear, nn.Embedding, nn.LayerNorm, nn.modules.batchnorm._BatchNorm)
+_DENSE = (nn.Linear, nn.Bilinear, nn.Embedding, nn.LayerNorm, BatchNorm)
 
 
 def make_engine(

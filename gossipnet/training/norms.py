@@ -6,12 +6,12 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-_BATCH_NORMS = nn.modules.batchnorm._BatchNorm
+BatchNorm = nn.modules.batchnorm._BatchNorm  # of any number of dimensions
 
 
 def batch_norms(module: nn.Module) -> list[nn.Module]:
     """The layers that keep running statistics of their inputs."""
-    return [m for m in module.modules() if isinstance(m, _BATCH_NORMS) and m.track_running_stats]
+    return [m for m in module.modules() if isinstance(m, BatchNorm) and m.track_running_stats]
 
 
 def recalibrate(module: nn.Module, batches: Iterable[Tensor]) -> None:

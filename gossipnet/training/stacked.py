@@ -63,7 +63,7 @@ class StackedTrainer:
         device: torch.device,
     ) -> None:
         self.task, self.config, self.device = task, config, device
-        self._init, self._optimizer = init, optimizer
+        self.init, self._optimizer = init, optimizer
         self._schedule = make_schedule(config.schedule)
         self.streams = Streams(config.seed, init, device)
         shares = [
@@ -86,8 +86,8 @@ class StackedTrainer:
 
     def _drawn(self, node: int) -> nn.Module:
         with OwnRandomness(0, self.device)():
-            torch.manual_seed(self._init.seed(node))
-            return self._init.make()
+            torch.manual_seed(self.init.seed(node))
+            return self.init.make()
 
     def _locals(self, nodes: int) -> dict[str, Tensor]:
         """The buffers that stay with each node, (n, ...): counts of batches and the like."""
@@ -103,7 +103,7 @@ class StackedTrainer:
         self.streams.pop(node, None)
         self._feed.restart(node)
         self.forget([node])
-        module = self._drawn(0 if self._init.same else node).to(self.device)
+        module = self._drawn(0 if self.init.same else node).to(self.device)
         for name, held in self.locals.items():
             held[node] = module.get_buffer(name)
         return bind(module)
@@ -112,7 +112,7 @@ class StackedTrainer:
         """The vector (d,) that each node starts from, in their order."""
         vector = bind(self._drawn(0).to(self.device))
         for node in range(len(self.n_samples)):
-            yield vector if self._init.same or not node else bind(self._drawn(node).to(self.device))
+            yield vector if self.init.same or not node else bind(self._drawn(node).to(self.device))
 
     # --- local steps ------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ class StackedEvaluation:
 
     def __init__(self, trainer: StackedTrainer, warn: Callable[[str], None]) -> None:
         self._trainer, self._task, self._warn = trainer, trainer.task, warn
-        self._module = trainer._init.make().to(trainer.device).eval()
+        self._module = trainer.init.make().to(trainer.device).eval()
         self._vector = bind(self._module)
         self._alone = False
 
