@@ -19,6 +19,7 @@ from typing import Any
 from gossipnet.config import Experiment, options
 from gossipnet.errors import BadInput
 from gossipnet.grid.axes import Axis, Point
+from gossipnet.sim.presets import conditions
 
 BASELINES = ("isolated", "fedavg", "fedavg-own", "centralized")
 MOST_CELLS = 100_000
@@ -120,15 +121,31 @@ def cannot_run(cell: Cell, error: BadInput) -> BadInput:
 def _baselines(part: Part, swarms: Sequence[Cell]) -> Iterator[Cell]:
     """Once for each combination of the axes that mean something to a baseline."""
     shared = {o.name for o in options() if o.section in _SHARED and o.name != "init"}
-    axes = [axis.name for axis in part.axes if axis.fields & shared]
+    network = {o.name for o in options() if o.section == "network"}
     fixed = {name: value for name, value in part.fixed.items() if name not in ("topology", "merge", "mixing", "init")}
     for kind in part.baselines:
+        init = "own" if kind == "fedavg-own" else "same"
+        alike = {"topology": "complete", "mixing": "uniform", "merge": "average", "init": init}
+        timed = len({tuple(_times(kind, cell.experiment).values()) for cell in swarms}) > 1
+        axes = [axis.name for axis in part.axes if axis.fields & (shared | network if timed else shared)]
         seen: set[tuple[str, ...]] = set()
         for cell in swarms:
             place = {axis: cell.place[axis] for axis in axes}
             if tuple(place.values()) not in seen:
                 seen.add(tuple(place.values()))
                 held = {name: getattr(cell.experiment, name) for name in shared}
-                init = "own" if kind == "fedavg-own" else "same"
-                alike = {"topology": "complete", "mixing": "uniform", "merge": "average", "init": init}
-                yield Cell(part.name, kind, "sim", place, Experiment(**{**fixed, **held, **alike}))
+                made = Experiment(**{**fixed, **held, **alike})
+                yield Cell(part.name, kind, "sim", place, _on_time(kind, made, cell.experiment))
+
+
+def _times(kind: str, experiment: Experiment) -> dict[str, float]:
+    """All that the network means to a baseline: what takes time. No fault reaches one."""
+    link = conditions(experiment)
+    sent = {"latency_s": link.latency_s, "bandwidth_bytes_per_s": link.bandwidth_bytes_per_s}
+    return {"compute_s": experiment.compute_s, **(sent if kind.startswith("fedavg") else {})}
+
+
+def _on_time(kind: str, baseline: Experiment, swarm: Experiment) -> Experiment:
+    """The baseline with the times of that swarm's network."""
+    own = _times(kind, baseline)
+    return baseline.replace(**{name: t for name, t in _times(kind, swarm).items() if t != own[name]})

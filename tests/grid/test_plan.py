@@ -8,6 +8,7 @@ from gossipnet.config import Experiment
 from gossipnet.errors import BadInput
 from gossipnet.grid.axes import Axis, Point, read_axis
 from gossipnet.grid.plan import BASELINES, Grid, Part, cells_of, part_cells
+from gossipnet.sim.presets import Conditions, conditions
 
 
 def part(*axes, **extra):
@@ -32,7 +33,7 @@ def test_baselines_follow_the_axes_that_mean_something_to_them():
         TOPOLOGIES,
         ("splits", ["iid", "shards"]),
         ("inits", ["same", "own"]),
-        ("networks", [{}, {"latency_s": 1.0}]),
+        ("networks", [{}, {"drop_rate": 0.1}]),
     ]
     cells = [c for c in part_cells(part(*axes, baselines=("fedavg", "fedavg-own"))) if c.baseline]
     assert [(c.baseline, c.experiment.partition, c.experiment.init) for c in cells] == [
@@ -42,7 +43,33 @@ def test_baselines_follow_the_axes_that_mean_something_to_them():
         ("fedavg-own", "shards", "own"),
     ]
     assert all(c.place.keys() == {"partition"} for c in cells)
-    assert {c.experiment.latency_s for c in cells} == {Experiment().latency_s}
+    assert {c.experiment.drop_rate for c in cells} == {Experiment().drop_rate}
+
+
+def test_federated_averaging_takes_the_time_of_the_network_that_it_stands_beside():
+    networks = ["ideal", "wan", {"name": "lossy", "drop_rate": 0.2}]
+    cells = part_cells(part(("networks", networks), baselines=("isolated", "fedavg")))[3:]
+    assert [(c.baseline, c.place.get("network")) for c in cells] == [
+        ("isolated", None),
+        *(("fedavg", name) for name in ("ideal", "wan", "lossy")),
+    ]
+    ideal, wan, lossy = (c.experiment for c in cells[1:])
+    assert conditions(wan) == Conditions(latency_s=0.04, bandwidth_bytes_per_s=12.5e6)
+    assert (conditions(ideal), lossy) == (Conditions(), ideal)
+    assert cells[1].key == cells[3].key != cells[2].key
+
+
+def test_a_network_for_all_cells_is_that_of_the_baselines():
+    [_, one] = part_cells(part(("networks", ["wan"]), baselines=("fedavg",)))
+    assert (one.place, conditions(one.experiment).latency_s) == ({}, 0.04)
+
+
+def test_every_baseline_takes_the_time_of_its_local_steps():
+    cells = part_cells(part(("compute_s", [0.01, 0.5]), baselines=("isolated",)))[2:]
+    assert [(c.place, c.experiment.compute_s) for c in cells] == [
+        ({"compute_s": "0.01"}, 0.01),
+        ({"compute_s": "0.5"}, 0.5),
+    ]
 
 
 def test_fixed_values_hold_for_all_and_axes_win_over_them():
