@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gossipnet.config import Experiment
-from gossipnet.report.curves import Curve, over_nodes, over_swarm, variance_kept
+from gossipnet.report.curves import ALL, Curve, over_nodes, over_swarm, variance_kept
 from gossipnet.report.metrics import plain
 from gossipnet.report.run import Run, load_run
 
@@ -104,7 +104,8 @@ def distill(run: Run) -> Outcome:
 
 
 def _curves(run: Run) -> dict[str, list[float | None]]:
-    accuracy, loss = over_nodes(run, "evaluated", "accuracy"), over_nodes(run, "evaluated", "loss", np.max)
+    accuracy = over_nodes(run, "evaluated", "accuracy", most=ALL)
+    loss = over_nodes(run, "evaluated", "loss", np.max, ALL)
     score = accuracy or loss
     if score is None:
         return {}
@@ -114,12 +115,12 @@ def _curves(run: Run) -> dict[str, list[float | None]]:
     if loss is not None:
         found["loss"] = _at(loss, score.x)
     for name, column in (("time_s", ("evaluated", "time_s")), ("bytes_sent", ("merged", "bytes_sent"))):
-        curve = over_nodes(run, *column)
+        curve = over_nodes(run, *column, most=ALL)
         found[name] = _at(curve, score.x) if curve is not None else None
     swarm = {
-        "consensus_distance": over_swarm(run.metrics, "consensus_distance"),
-        "variance_kept": variance_kept(run.metrics),
-        "variance_ratio": over_nodes(run, "merged", "variance_ratio"),
+        "consensus_distance": over_swarm(run.metrics, "consensus_distance", ALL),
+        "variance_kept": variance_kept(run.metrics, ALL),
+        "variance_ratio": over_nodes(run, "merged", "variance_ratio", most=ALL),
     }
     for name, curve in swarm.items():
         found[name] = _at(curve, score.x) if curve is not None else None

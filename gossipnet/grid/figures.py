@@ -11,7 +11,7 @@ from gossipnet.grid.interval import interval
 from gossipnet.report import units
 from gossipnet.report.axis import BYTES, PLAIN, ROUND, SECONDS, SHARE, Kind
 from gossipnet.report.chart import Chart, Line
-from gossipnet.report.curves import Curve
+from gossipnet.report.curves import Curve, thin
 from gossipnet.report.metrics import Floats
 
 Styles = Mapping[str, str]
@@ -33,7 +33,7 @@ def curve(setting: Setting, what: str, against: str = "round", worst: str = "") 
     held = [o.curve for o in setting.outcomes.values() if any(v is not None for v in o.curve.get(what, ()))]
     if not held:
         return None
-    rounds = sorted(set.intersection(*({*c["round"]} for c in held)), key=lambda r: r or 0.0)
+    rounds = thin(np.array(sorted(set.intersection(*({*c["round"]} for c in held)), key=lambda r: r or 0.0)))
     places = [[c["round"].index(r) for c in held] for r in rounds]
     values = [[v for c, i in zip(held, at, strict=True) if (v := c[what][i]) is not None] for at in places]
     means = [interval(v) for v in values]

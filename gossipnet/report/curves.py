@@ -1,5 +1,6 @@
 """From the reports of all nodes to one curve: mean, middle half and worst node, at rounds worth drawing."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from gossipnet.report.metrics import Floats, Metrics
 from gossipnet.report.run import Run
 
 MOST_POINTS = 160  # a chart is some 440 units wide
+ALL = sys.maxsize  # points, where a curve is for a table
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,10 @@ class Curve:
         return float(finite[-1]) if finite.size else float("nan")
 
 
-def over_nodes(run: Run, event: str, name: str, worst: Callable[[Floats], float] = np.min) -> Curve | None:
-    """A number of every node against rounds; None if no node reported it.
+def over_nodes(
+    run: Run, event: str, name: str, worst: Callable[[Floats], float] = np.min, most: int = MOST_POINTS
+) -> Curve | None:
+    """A number of every node against rounds, at most so many of them; None if no node reported it.
 
     While a run is going, rounds that fewer than half of the nodes have reached are left out: their mean would be
     that of the fastest nodes alone.
@@ -38,38 +42,38 @@ def over_nodes(run: Run, event: str, name: str, worst: Callable[[Floats], float]
     kept = np.isfinite(rounds) & np.isfinite(values)
     groups = _by_round(rounds[kept], values[kept])
     if not run.complete and groups:
-        most = max(len(g) for g in groups.values())
-        groups = {r: g for r, g in groups.items() if 2 * len(g) >= most}
+        nodes = max(len(g) for g in groups.values())
+        groups = {r: g for r, g in groups.items() if 2 * len(g) >= nodes}
     if not groups:
         return None
-    x = thin(np.array(sorted(groups)))
+    x = thin(np.array(sorted(groups)), most)
     held = [groups[r] for r in x]
     low, high = np.array([np.quantile(g, [0.25, 0.75]) for g in held]).T
     return Curve(x, np.array([g.mean() for g in held]), low, high, np.array([worst(g) for g in held]))
 
 
-def over_swarm(metrics: Metrics, name: str) -> Curve | None:
+def over_swarm(metrics: Metrics, name: str, most: int = MOST_POINTS) -> Curve | None:
     """A number of the whole swarm (event "consensus") against rounds."""
     rounds, values = metrics.column("consensus", "round"), metrics.column("consensus", name)
     kept = np.isfinite(rounds) & np.isfinite(values)
     if not kept.any():
         return None
     groups = _by_round(rounds[kept], values[kept])
-    x = thin(np.array(sorted(groups)))
+    x = thin(np.array(sorted(groups)), most)
     return Curve(x, np.array([groups[r][-1] for r in x]))
 
 
-def layers(metrics: Metrics) -> dict[str, Curve]:
+def layers(metrics: Metrics, most: int = MOST_POINTS) -> dict[str, Curve]:
     """Tensor -> its weight variance against that at the start, in the order of the model."""
     prefix = "variance_ratios/"
     names = [n for n in metrics.names("consensus") if n.startswith(prefix)]
-    found = {n.removeprefix(prefix): over_swarm(metrics, n) for n in names}
+    found = {n.removeprefix(prefix): over_swarm(metrics, n, most) for n in names}
     return {n: c for n, c in found.items() if c is not None}
 
 
-def variance_kept(metrics: Metrics) -> Curve | None:
+def variance_kept(metrics: Metrics, most: int = MOST_POINTS) -> Curve | None:
     """Weight variance against that at the start, of the median tensor."""
-    found = [(c, dict(zip(c.x, c.mean, strict=True))) for c in layers(metrics).values()]
+    found = [(c, dict(zip(c.x, c.mean, strict=True))) for c in layers(metrics, most).values()]
     if not found:
         return None
     x = np.unique(np.concatenate([c.x for c, _ in found]))

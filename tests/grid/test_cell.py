@@ -5,7 +5,10 @@ import pytest
 from gossipnet.config import Experiment
 from gossipnet.errors import BadInput
 from gossipnet.grid.cell import CELL, FIGURES, Outcome, fail_cell, run_cell
+from gossipnet.grid.records import reached_at
 from gossipnet.report import Summary
+from gossipnet.report.curves import MOST_POINTS
+from gossipnet.report.summary import THRESHOLDS
 
 
 @pytest.fixture
@@ -26,6 +29,19 @@ def test_a_finished_cell_has_figures_and_curves_and_no_models(experiment, tmp_pa
     assert outcome.curve["consensus_distance"][-1] == pytest.approx(summary.consensus_distance, rel=1e-4)
     assert (outcome.curve["variance_ratio"][0] is None) == bool(baseline)
     assert not [*(tmp_path / "cell").rglob("*.safetensors")]
+
+
+def test_a_long_run_has_every_evaluated_round(experiment, tmp_path):
+    """A chart draws fewer; the first round that has an accuracy may be one that it leaves out."""
+    long = experiment.replace(rounds=MOST_POINTS + 40, local_steps=1, lr=0.006, evaluate_every=1, nodes=2)
+    outcome = run_cell("sim", "centralized", long, tmp_path / "cell")
+    assert outcome.curve["round"] == list(range(1, MOST_POINTS + 41))
+    assert {len(values) for values in outcome.curve.values()} == {MOST_POINTS + 40}
+    assert None not in outcome.curve["consensus_distance"] + outcome.curve["variance_kept"] + outcome.curve["time_s"]
+    summary = Summary.from_file(tmp_path / "cell" / "summary.json")
+    found = {f"{t:.2f}": reached_at(outcome, t, "round") for t in THRESHOLDS}
+    assert found == summary.rounds_to_accuracy
+    assert len(set(found.values())) > 3
 
 
 def test_a_run_that_was_cut_short_is_begun_again(experiment, tmp_path):

@@ -8,6 +8,7 @@ from gossipnet.grid.cell import Outcome
 from gossipnet.grid.compare import Setting, panels, settings
 from gossipnet.grid.records import Record
 from gossipnet.report.chart import draw
+from gossipnet.report.curves import MOST_POINTS
 
 
 def outcome(rounds, accuracy, gap=0.5, **figures_):
@@ -30,6 +31,15 @@ def test_seeds_meet_at_the_rounds_that_all_have():
     assert found.low[0] == 0.0, "a share has ends"
     assert figures.curve(setting, "accuracy", "time_s").x.tolist() == [2.0, 8.0]
     assert figures.curve(setting, "variance_ratio") is None
+
+
+def test_a_long_run_is_drawn_with_few_points():
+    rounds = list(range(1, 501))
+    found = figures.curve(
+        Setting("p", "", {}, "average", "ring", {0: outcome(rounds, [r / 500 for r in rounds])}), "accuracy"
+    )
+    assert (found.x[0], found.x[-1], len(found.x)) == (1, 500, MOST_POINTS)
+    assert found.mean == pytest.approx(found.x / 500)
 
 
 def test_one_seed_has_no_band_and_baselines_none_either():
