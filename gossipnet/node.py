@@ -83,6 +83,7 @@ from gossipnet.events import (
 )
 from gossipnet.inbox import Inbox
 from gossipnet.model import Snapshot
+from gossipnet.outbox import Outbox
 from gossipnet.peer import Peer, round_of
 from gossipnet.topology import Neighborhood
 from gossipnet.wait import Wait
@@ -90,7 +91,6 @@ from gossipnet.wire import Ack, Ask, Body, Bye, Chunk, Gone, Hello, Message, Off
 
 ASK_AGAIN_S = 1.0  # first repetition of an Ask; doubled each time, a model that is merely slow costs a few bytes
 ASK_AGAIN_AT_MOST_S = 8.0
-PULLED_S = 160.0  # a snapshot is kept this long after the last Pull of it: the next may be a slow link's window away
 
 
 class Phase(Enum):
@@ -156,7 +156,7 @@ class Node:
         self._inbox = Inbox(config.quorum is None, config.depth, config.max_age, config.rounds)
         self._wait = Wait(config.quorum, config.patience_s, self.peers, self._inbox)
         self.patience = self._wait.patience
-        self._own: dict[int, Snapshot] = {}
+        self._outbox = Outbox(neighborhood, self.in_step, config.depth, self.peers)
         self._row = neighborhood.at(1)  # of the round worked on
         self._n_up = 0  # peers to which the link is there
         self._loss = 0.0
@@ -206,10 +206,10 @@ class Node:
         if self._stopping:
             self._close()
             return
-        if self._keep(event.snapshot):
+        if self._outbox.keep(self.round, event.snapshot, self._now):
             self._offer(self._row.targets, self.round)
-        else:
-            self._offer_again()
+        else:  # all are being fetched: who hears of the newest only now will let go of an older one
+            self._offer(self._outbox.uninformed(), self._outbox.newest)
         self.phase = WAITING
         self._took_s = self._now - self._began
         self._ask_every_s = ASK_AGAIN_S
@@ -218,28 +218,6 @@ class Node:
             self._merge()
         else:
             self._set_deadline()
-
-    def _keep(self, snapshot: Snapshot) -> bool:
-        """Hold a new snapshot for sending, in place of one that nobody fetches. False if there is none."""
-        if len(self._own) >= self.config.depth:
-            oldest = next(iter(self._own)) if self.in_step else self._oldest_free()
-            if oldest is None:
-                return False
-            del self._own[oldest]
-        self._own[self.round] = snapshot
-        return True
-
-    def _oldest_free(self) -> int | None:
-        """The oldest round that is kept and that nobody fetches."""
-        fetched = {p.pulled[0] for p in self.peers.values() if p.fetches_since(self._now - PULLED_S)}
-        return min((r for r in self._own if r not in fetched), default=None)
-
-    def _offer_again(self) -> None:
-        """All that we keep is being fetched: who has not asked for the newest may not have heard of it, and if it
-        does, an older one comes free."""
-        newest = max(self._own)
-        targets = self.neighborhood.at(newest).targets
-        self._offer([t for t in targets if self.peers[t].pulled[0] < newest], newest)
 
     def _merged(self, event: Merged) -> None:
         age = self.age
@@ -306,23 +284,10 @@ class Node:
 
     def _train_if_room(self) -> None:
         """Start the round once no target would have to refuse its model; only in step is there such a bound."""
-        if self.phase is HOLDING and not self._full_targets():
+        if self.phase is HOLDING and not self._outbox.full(self.round):
             self.phase = TRAINING
             self._began = self._now
             self._out.append(Train(self.round, self.config.local_steps))
-
-    def _full_targets(self) -> list[int]:
-        """Targets that must go on before we may: a new model would not fit into their inbox, or would take the place
-        of one that they still need."""
-        if not self.in_step:
-            return []
-        oldest = self.round - self.config.depth
-        if oldest < 1:
-            return []  # nobody has merged less than nothing
-        owed, before = self._row.targets, self.neighborhood.at(oldest).targets
-        if before is not owed:
-            owed = tuple(sorted({*owed, *before}))
-        return [t for t in owed if self.peers[t].merged < oldest and self._keeps_step(t)]
 
     def _merge_if_ready(self) -> None:
         if self.phase is WAITING and self._wait.is_over(self._now):
@@ -410,21 +375,14 @@ class Node:
             self._send(peer, Bye(self.merged))
 
     def _leave_if_done(self) -> None:
-        if self.phase is LEAVING and (self._stopping or not self._needing_us()):
+        if self.phase is LEAVING and (self._stopping or not self._outbox.needing(self.merged)):
             self._finish(None)
-
-    def _needing_us(self) -> list[int]:
-        """Targets that have not merged our last model yet. Free-running owes nobody anything."""
-        if not self.in_step:
-            return []
-        owed = {t for row in self.neighborhood.rows for t in row.targets}
-        return [t for t in sorted(owed) if self._keeps_step(t) and self.peers[t].merged < self.merged]
 
     def _finish(self, error: str | None, bad_input: bool = False) -> None:
         self.phase = DONE
         self.deadline = None
         self._inbox.clear()
-        self._own.clear()
+        self._outbox.clear()
         self._out.append(Finish(error, bad_input))
 
     def _stopped(self, _: Stopped) -> None:
@@ -491,7 +449,7 @@ class Node:
             case Ask():
                 self._asked(sender, body.round)
             case Pull():
-                self._pulled(sender, peer, body)
+                self._pulled(sender, body)
             case Gone():
                 self._gone(sender, peer, body.round)
             case Chunk():
@@ -516,7 +474,7 @@ class Node:
 
     def _is_lost(self, round: int) -> bool:
         """A model of ours that somebody may wait for, but that was made by an earlier process, or left out."""
-        return 0 < round < self.round and round not in self._own
+        return 0 < round < self.round and round not in self._outbox
 
     def _give_up_on_foreign(self, sender: int, peer: Peer) -> None:
         """A neighbor that was started with another model, before anything was merged, is the operator's mistake.
@@ -572,22 +530,14 @@ class Node:
         if self._fault(waiting.sender, peer, waiting.body) is None:
             self._fetch(peer, waiting)
 
-    def _pulled(self, sender: int, peer: Peer, pull: Pull) -> None:
-        if pull.round in self._own and sender in self.neighborhood.at(pull.round).targets:
-            peer.pulled = (max(pull.round, peer.pulled[0]), self._now)  # an older one may come late
-            self._out.append(Serve(sender, pull, self._own[pull.round]))
-        else:
-            self._send(sender, Gone(pull.round))
-            if not self.in_step:
-                self._set_aside(sender, peer)
-
-    def _set_aside(self, sender: int, peer: Peer) -> None:
-        """Where asking takes longer than `depth` rounds, every model would be gone before it is asked for: keep the
-        newest for this peer, as if it had asked, and offer that."""
-        newest = max(self._own, default=0)
-        if newest in self._own and sender in self.neighborhood.at(newest).targets:
-            peer.pulled = (newest, self._now)
-            self._offer([sender], newest)
+    def _pulled(self, sender: int, pull: Pull) -> None:
+        found = self._outbox.pull(sender, pull.round, self._now)
+        if found is not None:
+            self._out.append(Serve(sender, pull, found))
+            return
+        self._send(sender, Gone(pull.round))
+        if not self.in_step and (aside := self._outbox.set_aside(sender, self._now)):
+            self._offer([sender], aside)
 
     def _fault(self, sender: int, peer: Peer, offer: Offer) -> Reason | None:
         if offer.digest != self.config.digest or peer.foreign:
@@ -611,7 +561,7 @@ class Node:
         self._greet(sender)  # it may want our model, or only to know how far we are
         if self._is_lost(round):
             self._send(sender, Gone(round))
-        if round not in self._own or sender not in self.neighborhood.at(round).targets:
+        if not self._outbox.has_for(sender, round):
             return
         offered, at = self.peers[sender].offered
         if offered != round or self._now - at >= ASK_AGAIN_S / 2:  # else it is on its way: the Ask crossed it
@@ -633,18 +583,15 @@ class Node:
         peer.came_up(self.round)
         self._n_up += 1
         self._report("peer_up", {"peer": event.peer})
-        self._introduce(event.peer, peer)
+        self._introduce(event.peer)
         self._give_up_on_foreign(event.peer, peer)
         self._progress()
 
-    def _introduce(self, number: int, peer: Peer) -> None:
+    def _introduce(self, number: int) -> None:
         """Tell a peer that knows nothing of us where we are, and offer it what it may need."""
         self._greet(number)
-        needed = max(peer.merged + 1, peer.awaited_from)
-        kept = [r for r in sorted(self._own) if r >= needed] if self.in_step else sorted(self._own)[-1:]
-        for round in kept:  # those that it only listens to may have trained two before it came
-            if number in self.neighborhood.at(round).targets:
-                self._offer([number], round)
+        for round in self._outbox.needed_by(number):
+            self._offer([number], round)
 
     def _peer_down(self, event: PeerDown) -> None:
         peer = self._peer(event.peer)
@@ -661,8 +608,9 @@ class Node:
             self._out.append(Cancel(sender))
             self._wait.forget(sender)
             peer.started_again(session, self.round)
+            self._outbox.forget(sender)
             if peer.greeted:  # nobody has noticed that the last process is gone, and what we sent to it is lost
-                self._introduce(sender, peer)
+                self._introduce(sender)
         peer.session = session
 
     def _send_dropped(self, event: SendDropped) -> None:
@@ -670,9 +618,8 @@ class Node:
         self.dropped_sends += 1  # an offer will be asked for again; the rest is repeated on the next occasion
 
     def _served(self, event: Served) -> None:
-        peer = self._peer(event.peer)
-        if event.round > peer.served:
-            peer.served = event.round
+        self._peer(event.peer)
+        self._outbox.served(event.peer, event.round)
 
     def _woke(self, _: Woke) -> None:
         if self.deadline is None or self._now < self.deadline:
@@ -711,14 +658,10 @@ class Node:
         if self.phase is WAITING:
             return self._wait.silent()
         if self.phase is HOLDING:
-            return self._full_targets()
-        return self._needing_us() if self.phase is LEAVING else []
+            return self._outbox.full(self.round)
+        return self._outbox.needing(self.merged) if self.phase is LEAVING else []
 
     # --- small things ------------------------------------------------------------------------------------------
-
-    def _keeps_step(self, number: int) -> bool:
-        """In step, we wait for this peer in this round."""
-        return self.in_step and self.peers[number].keeps_step(self.round)
 
     def _peer(self, number: int) -> Peer:
         if number not in self.peers:
@@ -739,7 +682,7 @@ class Node:
             self.peers[number].offered = offered
         if self._n_up < len(self.peers):
             peers = [number for number in peers if self.peers[number].up]
-        sent = Broadcast(tuple(peers), self.neighborhood.node, self.config.session, self._own[round])
+        sent = Broadcast(tuple(peers), self.neighborhood.node, self.config.session, self._outbox[round])
         self._out.extend([sent] if len(peers) > 1 else sent.each())
 
     def _send(self, peer: int, body: Body, snapshot: Snapshot | None = None) -> None:

@@ -1,6 +1,5 @@
 """What a node knows of one neighbor."""
 
-import math
 from dataclasses import dataclass
 
 from gossipnet.wire import Message, Offer
@@ -22,8 +21,6 @@ class Peer:
     foreign: bool = False  # its model has another spec
     greeted: bool = False  # it has said hello since its link came up
     offered: tuple[int, float] = (0, 0.0)  # the last round offered to it, and when
-    pulled: tuple[int, float] = (0, -math.inf)  # the last round that it fetched from us, and when it last asked
-    served: int = 0  # the last round of which all that it asked for has left
     fetching: Message | None = None  # the Offer that we fetch
     waiting: Message | None = None  # the Offer that we fetch next
 
@@ -61,14 +58,7 @@ class Peer:
         self.awaited_from = max(1, round)
         self.last, self.foreign = None, False
         self.fetching = self.waiting = None
-        self.offered, self.pulled, self.served = (0, 0.0), (0, -math.inf), 0
-
-    def fetches_since(self, at: float) -> bool:
-        """It is there, has asked for a part of a model of ours since then, and not all of that model has left.
-
-        What it asks for afterwards is late, or was lost: sent again as long as it is here, but not kept for it.
-        """
-        return self.up and self.pulled[0] > self.served and self.pulled[1] > at
+        self.offered = (0, 0.0)
 
     def works_on(self, round: int) -> None:
         """It has merged the round before that one."""

@@ -57,19 +57,3 @@ def test_how_far_a_neighbor_fell_behind_counts_from_its_best() -> None:
     assert peer.fell_behind(60) == 0
     peer.started_again(2, 50)
     assert [peer.fell_behind(rounds) for rounds in (90, -3, 1)] == [0, 0, 1]
-
-
-def test_it_fetches_from_its_first_request_until_all_has_left_or_it_falls_silent() -> None:
-    peer = Peer(up=True)
-    assert not peer.fetches_since(-100.0)
-    peer.pulled = (3, 50.0)
-    assert (peer.fetches_since(49.0), peer.fetches_since(50.0)) == (True, False)
-    peer.served = 3
-    assert not peer.fetches_since(49.0)
-    peer.pulled = (4, 51.0)
-    assert peer.fetches_since(49.0)
-    peer.went_down()
-    assert not peer.fetches_since(49.0)
-    peer.came_up(5)
-    peer.started_again(2, 5)
-    assert (peer.fetches_since(49.0), peer.served) == (False, 0), "the new process has nothing of what the last one got"

@@ -108,7 +108,7 @@ def test_a_slow_neighbor_slows_nobody_else_and_gets_its_model_in_the_end(swarm):
             newest[giver] = exchanged(giver, taker, beyond=newest[giver], give=True)
     c.train()
     assert not [m for m in c.merged if m[0] == 0]
-    assert len(a.node._own) <= a.node.config.depth
+    assert len(a.node._outbox) <= a.node.config.depth
     link.cut()
     link.let_through(None)
     first = exchanged(a, c)

@@ -9,6 +9,7 @@ from gossipnet import transfer
 from gossipnet.events import Arrived, Broadcast, Merge, Train
 from gossipnet.inbox import Inbox
 from gossipnet.node import Node
+from gossipnet.outbox import Outbox
 from gossipnet.peer import Peer
 from gossipnet.sim import network
 from gossipnet.transfer import Fetches
@@ -48,8 +49,8 @@ def forgets_its_age(right, node, numbers):
     right(node, numbers)
 
 
-def keeps_all(right, node, snapshot):
-    node._own[node.round] = snapshot
+def keeps_all(right, outbox, round, snapshot, now):
+    outbox._kept[round] = snapshot
     return True
 
 
@@ -62,7 +63,8 @@ def wakes_yesterday(right, node):
 def takes_what_was_refused(right, node, message, peer, offer, snapshot):
     """As if the model of a spoilt payload were there all the same."""
     if isinstance(snapshot, Refusal):
-        made = node._own[max(node._own)] if node._own else None
+        outbox = node._outbox
+        made = outbox[outbox.newest] if len(outbox) else None
         snapshot = made and replace(made, round=offer.round)
     right(node, message, peer, offer, snapshot)
 
@@ -114,7 +116,7 @@ PLANTED = {
     "an age goes back": (Node, "_round_done", forgets_its_age, "age, merged, steps went"),
     "the inbox has no bound": (Inbox, "_fault_in_step", never, "an inbox of|merged in|taken for", 40),
     "what was merged is kept": (Inbox, "take", keeps_what_it_gives, "merged after round"),
-    "snapshots pile up": (Node, "_keep", keeps_all, "snapshots kept"),
+    "snapshots pile up": (Outbox, "keep", keeps_all, "snapshots kept"),
     "the window is not kept": (Fetches, "_ask", lambda right, self, t: right(wide(self), t), "than the window"),
     "what is overdue is not asked for": (Fetches, "wake", no_sooner, "timer of a fetch|storm"),
     "chunks are not checked": (Fetches, "_fault", never, "nobody made|a chunk of"),

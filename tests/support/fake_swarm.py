@@ -131,11 +131,11 @@ class FakeSwarm:
     def finish_fetch(self, to: int, sender: int) -> None:
         """The whole model has come; or its sender does not have it any more."""
         message = self.fetches.pop((to, sender))
-        kept = self.nodes[sender]._own.get(message.body.round)
-        if kept is None:
-            self.feed(to, Received(Message(sender, to, message.session, Gone(message.body.round))))
+        kept, round = self.nodes[sender]._outbox, message.body.round
+        if round in kept:
+            self.feed(to, Received(message, kept[round]))
         else:
-            self.feed(to, Received(message, kept))
+            self.feed(to, Received(Message(sender, to, message.session, Gone(round))))
 
     def answer(self, i: int, action: object) -> object:
         if isinstance(action, Train):

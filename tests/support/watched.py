@@ -177,8 +177,8 @@ class Watched(World):
         depth, held = node.config.depth, node.inbox_size
         if held > len(node.peers) * (depth if node.in_step else 1):
             raise Broken(f"an inbox of {held} models")
-        if len(node._own) > depth:
-            raise Broken(f"{len(node._own)} snapshots kept")
+        if len(node._outbox) > depth:
+            raise Broken(f"{len(node._outbox)} snapshots kept")
         if node.deadline is not None and node.deadline < self.now - 1e-9:
             raise Broken(f"a timer at {node.deadline} in the past")
         before, now = self.seen[i, place.life], (node.age, node.merged, node.steps)
