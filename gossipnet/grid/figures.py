@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from gossipnet.grid.compare import Panel, Setting, has_accuracy, line_axis, main_threshold, said, varying
-from gossipnet.grid.interval import interval
+from gossipnet.grid.interval import Interval, interval
 from gossipnet.report import units
 from gossipnet.report.axis import BYTES, PLAIN, ROUND, SECONDS, SHARE, Kind
 from gossipnet.report.chart import Chart, Line
@@ -131,9 +131,15 @@ def by_gap(held: Sequence[Setting]) -> list[Chart]:
         charts += [end] if end else []
         if at is not None:
             title = f"rounds to {units.percent(at, 0)}"
-            to = _gap_chart(label, title, members, inner, lambda s: s.to(at), ROUND)
+            to = _gap_chart(label, title, members, inner, lambda s: _with_all(s, at), ROUND)
             charts += [replace(to, y_kind=PLAIN, log_above=30.0)] if to else []
     return charts
+
+
+def _with_all(setting: Setting, accuracy: float) -> Interval | None:
+    """Rounds to that accuracy, None unless all seeds get there: the mean of the fast ones is no point of comparison."""
+    found = setting.to(accuracy)
+    return found if found is not None and found.n == len(setting.outcomes) else None
 
 
 def _apart(held: Sequence[Setting], inner: str | None) -> dict[str, list[Setting]]:
@@ -168,5 +174,5 @@ def _gap_chart(
     if not found:
         return None
     head = f"{label} · {title}" if label else title.capitalize()
-    about = f"A point for each topology. {'' if kind is SHARE else 'Who never gets there has none.'}"
+    about = f"A point for each topology. {'' if kind is SHARE else 'Who does not get there with every seed has none.'}"
     return Chart(head, about, tuple(found), "spectral gap", PLAIN, kind, x_log_above=10.0)

@@ -58,10 +58,11 @@ def row(record: Record) -> dict[str, Any]:
         said |= dict.fromkeys(OF_GOSSIP)
     more = {axis: label for axis, label in cell.place.items() if axis not in said}
     status = "unfinished" if record.outcome is None else "failed" if outcome.error is not None else "finished"
+    left = outcome.left if record.finished else None
     to = {f"rounds_to_{t:.2f}": reached_at(outcome, t, "round") for t in THRESHOLDS}
     figures = {name: outcome.figures.get(name) for name in _figure_names()}
     where = {"part": cell.part, "baseline": cell.baseline or None, **said, **more, "world": cell.world}
-    return {**where, "cell": cell.key, "status": status, "error": outcome.error, "left": outcome.left, **figures, **to}
+    return {**where, "cell": cell.key, "status": status, "error": outcome.error, "left": left, **figures, **to}
 
 
 def _figure_names() -> tuple[str, ...]:
@@ -81,7 +82,8 @@ def write_tables(folder: Path, grid: Grid, held: Sequence[Record]) -> dict[str, 
     """Write TABLES into `folder`, and return what is in results.json."""
     rows = [row(record) for record in held]
     _write_csv(folder / "results.csv", rows)
-    _write_csv(folder / "curves.csv", [line for record in held for line in curve_rows(record)])
+    runs = {(record.cell.part, record.cell.key): record for record in held}  # two cells of a part may be one run
+    _write_csv(folder / "curves.csv", [line for record in runs.values() for line in curve_rows(record)])
     content = results(grid, held, rows)
     (folder / "results.json").write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return content

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gossipnet.grid.compare import Panel, Setting, has_accuracy, main_threshold, thresholds
+from gossipnet.grid.compare import Panel, Setting, has_accuracy, main_threshold, said, thresholds
 from gossipnet.grid.figures import Styles
 from gossipnet.grid.interval import Interval
 from gossipnet.report import units
@@ -87,12 +87,20 @@ def _half(found: Interval, figure: Figure) -> str:
 
 def best(figure: Figure, held: Sequence[Setting]) -> list[bool]:
     """Which gossip settings read best; none if the figure has no better end or all read alike."""
-    means = [found.mean if (found := figure.find(s)) and not s.baseline else None for s in held]
+    means = [None if s.baseline else _comparable(figure, s) for s in held]
     known = [m for m in means if m is not None]
     if figure.more is None or not known or len({figure.show(m) for m in known}) == 1:
         return [False] * len(held)
     top = figure.show((max if figure.more else min)(known))
     return [m is not None and figure.show(m) == top for m in means]
+
+
+def _comparable(figure: Figure, setting: Setting) -> float | None:
+    """The mean; that over the seeds which got to an accuracy is no better for those that did not, and none."""
+    found = figure.find(setting)
+    if found is None or (figure.accuracy is not None and found.n < len(setting.outcomes)):
+        return None
+    return found.mean
 
 
 def by_line(panel: Panel, style: Styles, held: Sequence[Setting]) -> Markup:
@@ -136,6 +144,12 @@ def grid(names: Sequence[object], heads: Sequence[object], cells: Sequence[Seque
     return element("div", table, class_="wide table", role="region", aria_label="table", tabindex=0)
 
 
+def _line_name(panel: Panel, name: str, setting: Setting) -> str:
+    """A baseline stands where it first appears: of the panel it is called by what means something to it."""
+    where = {axis: label for axis, label in panel.place.items() if not setting.baseline or axis in setting.place}
+    return " · ".join([*(said(axis, label) for axis, label in where.items()), name])
+
+
 def text_table(parts: Sequence[tuple[str, Sequence[Setting], Sequence[Panel]]]) -> str:
     """Aligned text for the terminal, a line per setting; a part begins with its name if there are several."""
     blocks = []
@@ -149,8 +163,7 @@ def text_table(parts: Sequence[tuple[str, Sequence[Setting], Sequence[Panel]]]) 
             for label, s in panel.all:
                 if id(s) not in seen:
                     seen.add(id(s))
-                    where = "" if s.baseline and len(shown) > 1 and not s.place else panel.label
-                    lines.append([clean(" · ".join(filter(None, (where, label))), 70), *(read(f, s) for f in columns)])
+                    lines.append([clean(_line_name(panel, label, s), 70), *(read(f, s) for f in columns)])
         table = aligned([["", *(f.name for f in columns)], *lines])
         blocks.append(f"{clean(name, 60)}\n{table}" if len(parts) > 1 else table)
     return "\n\n".join(blocks)

@@ -99,6 +99,16 @@ def test_the_spectral_gap_is_an_axis_where_three_graphs_or_more_are():
     assert by_gap("seeds = [0, 1]") == []
 
 
+def test_rounds_against_the_gap_are_of_graphs_with_which_all_seeds_get_there():
+    held = []
+    for gap, (one, other) in {0.1: (0.9, 0.9), 0.2: (0.9, 0.9), 0.5: (0.9, 0.9), 1.0: (0.9, 0.1)}.items():
+        found = {0: outcome([5], [one], gap), 1: outcome([5], [other], gap)}
+        held.append(Setting("p", "", {"topology": str(gap)}, "average", str(gap), found, 2))
+    end, to = figures.by_gap(held)
+    assert end.lines[0].curve.x.tolist() == [0.1, 0.2, 0.5, 1.0]
+    assert to.lines[0].curve.x.tolist() == [0.1, 0.2, 0.5]
+
+
 def test_a_chart_for_each_setting_of_the_rest():
     axes = "topologies = ['ring', 'star', 'complete']\nsplits = ['iid', 'shards']\nbaselines = false"
     assert [c.title for c in by_gap(axes)] == [

@@ -3,9 +3,9 @@
 import csv
 import json
 
-from gossipnet.grid import cells_of
+from gossipnet.grid import cells_of, read_grid
 from gossipnet.grid.cell import Outcome
-from gossipnet.grid.records import Record, curve_rows, machine, reached_at, row
+from gossipnet.grid.records import Record, curve_rows, machine, reached_at, row, write_tables
 
 
 def outcome(accuracies):
@@ -43,6 +43,18 @@ def test_curves_csv_has_a_line_per_evaluated_round(done):
     assert curve_rows(Record(done.records[0].cell, None)) == []
 
 
+def test_two_cells_that_are_one_run_have_one_curve(tmp_path):
+    """So that curves.csv can be joined with results.csv."""
+    grid = read_grid('[grid]\nnetworks = ["ideal", {drop_rate = 0.1}, "wan"]\nbaselines = ["fedavg"]\n')
+    held = [Record(cell, outcome([0.1, 0.2])) for cell in cells_of(grid) if cell.baseline]
+    write_tables(tmp_path, grid, held)
+    keys = [record.cell.key for record in held]
+    assert (len(keys), len(set(keys))) == (3, 2)
+    with (tmp_path / "curves.csv").open(newline="") as file:
+        lines = [(line["cell"], line["round"]) for line in csv.DictReader(file)]
+    assert sorted(lines) == sorted({(key, round) for key in keys for round in ("5", "10")})
+
+
 def test_results_json_is_what_json_prints(done):
     content = json.loads((done.folder / "results.json").read_text())
     assert content == json.loads(json.dumps(done.content))
@@ -55,6 +67,8 @@ def test_results_json_is_what_json_prints(done):
 def test_cells_that_failed_or_have_not_run_have_a_line_too(done):
     cell = done.records[0].cell
     assert row(Record(cell, None))["status"] == "unfinished"
+    assert row(Record(cell, None))["left"] is None
+    assert row(Record(cell, Outcome(left=2)))["left"] == 2
     failed = row(Record(cell, Outcome(error="why")))
     assert (failed["status"], failed["error"], failed["mean_accuracy"]) == ("failed", "why", None)
 

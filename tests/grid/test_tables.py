@@ -2,9 +2,10 @@
 
 import pytest
 
-from gossipnet.grid import figures, tables
+from gossipnet.grid import cells_of, figures, read_grid, tables
 from gossipnet.grid.cell import Outcome
 from gossipnet.grid.compare import Setting, panels, settings
+from gossipnet.grid.records import Record
 from gossipnet.report import units
 
 
@@ -43,6 +44,25 @@ def test_the_best_is_among_gossip_and_none_is_if_all_read_alike():
     assert tables.best(tables.ACCURACY, [setting(0.9), setting(0.9)]) == [False, False]
     assert tables.best(tables.GAP, held) == [False] * 3
     assert tables.best(tables.LOSS, held) == [False] * 3
+
+
+def test_rounds_of_the_seeds_that_got_there_beat_nobody_of_whom_all_did():
+    rounds = tables.to_accuracy(0.85, "round", "rounds", units.count)
+    lucky, slow, slower = setting(0.9, 0.1), setting(0.9, 0.9), setting(0.9, 0.9)
+    for held, round in ((lucky, 2.0), (slow, 7.0), (slower, 9.0)):
+        for outcome in held.outcomes.values():
+            outcome.curve["round"][0] = round
+    assert tables.best(rounds, [lucky, slow, slower]) == [False, True, False]
+
+
+def test_a_baseline_is_called_by_what_means_something_to_it():
+    cells = cells_of(
+        read_grid('[grid]\nlr = [0.1, 0.2]\ndrop_rate = [0.0, 0.5]\nseeds = [0]\nbaselines = ["isolated"]\n')
+    )
+    outcome = Outcome(None, {"mean_accuracy": 0.5})
+    held = settings("grid", [Record(cell, outcome) for cell in cells])
+    lines = tables.text_table([("grid", held, panels(held))]).splitlines()
+    assert [line.split("  ")[0] for line in lines if "isolated" in line] == ["isolated (0.1)", "isolated (0.2)"]
 
 
 def test_the_text_has_a_line_per_setting(done):
