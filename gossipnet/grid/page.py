@@ -127,7 +127,9 @@ def _lost(shown: Sequence[Panel]) -> Markup:
         said += [f"and {more} more"] if more > 0 else []
         text = join(element("div", line) for line in said) if said else units.DASH
         cells.append([element("td", f"{tally.level} of {tally.of}"), element("td", text, class_="text")])
-    about = "Behind by half a point or more, in every likely draw of seeds (95 % interval of the paired differences)."
+    sure = any(len(s.outcomes) > 1 for panel in shown for _, s in panel.lines)
+    likely = ", in every likely draw of seeds (95 % interval of the paired differences)."
+    about = f"Behind by half a point or more{likely if sure else '; one seed cannot tell that from chance.'}"
     head = element("div", element("h3", "Where each loses"), element("p", about, class_="soft"))
     return join((head, tables.grid([t.name for t in counted], ["ahead or level", "loses"], cells)))
 

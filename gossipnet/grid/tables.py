@@ -82,7 +82,7 @@ def _half(found: Interval, figure: Figure) -> str:
     if found.half is None or figure.show in (units.data, units.seconds):
         return ""
     half = f"{100 * found.half:.1f}" if figure.show is units.percent else units.number(found.half)
-    return f" ± {half}" if found.half > 0 else ""
+    return f" ± {half}" if found.half > 1e-9 * abs(found.mean) else ""  # no rounding
 
 
 def best(figure: Figure, held: Sequence[Setting]) -> list[bool]:

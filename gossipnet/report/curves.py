@@ -38,9 +38,7 @@ def over_nodes(
     While a run is going, rounds that fewer than half of the nodes have reached are left out: their mean would be
     that of the fastest nodes alone.
     """
-    rounds, values = run.metrics.column(event, "round"), run.metrics.column(event, name)
-    kept = np.isfinite(rounds) & np.isfinite(values)
-    groups = _by_round(rounds[kept], values[kept])
+    groups = _by_round(run.metrics, event, name)
     if not run.complete and groups:
         nodes = max(len(g) for g in groups.values())
         groups = {r: g for r, g in groups.items() if 2 * len(g) >= nodes}
@@ -54,11 +52,9 @@ def over_nodes(
 
 def over_swarm(metrics: Metrics, name: str, most: int = MOST_POINTS) -> Curve | None:
     """A number of the whole swarm (event "consensus") against rounds."""
-    rounds, values = metrics.column("consensus", "round"), metrics.column("consensus", name)
-    kept = np.isfinite(rounds) & np.isfinite(values)
-    if not kept.any():
+    groups = _by_round(metrics, "consensus", name)
+    if not groups:
         return None
-    groups = _by_round(rounds[kept], values[kept])
     x = thin(np.array(sorted(groups)), most)
     return Curve(x, np.array([groups[r][-1] for r in x]))
 
@@ -80,13 +76,12 @@ def variance_kept(metrics: Metrics, most: int = MOST_POINTS) -> Curve | None:
     return Curve(x, np.array([np.median([at[r] for _, at in found if r in at]) for r in x]))
 
 
-def against(curve: Curve, rounds: Floats, values: Floats) -> Curve | None:
+def against(curve: Curve, metrics: Metrics, event: str, name: str) -> Curve | None:
     """The same curve with the nodes' mean of another number (time, bytes) in place of rounds.
 
     None if that number never grows: one node alone sends nothing.
     """
-    kept = np.isfinite(rounds) & np.isfinite(values)
-    groups = _by_round(rounds[kept], values[kept])
+    groups = _by_round(metrics, event, name)
     if not groups:
         return None
     known = np.array(sorted(groups))
@@ -103,8 +98,12 @@ def thin(values: Floats, most: int = MOST_POINTS) -> Floats:
     return np.asarray(values[np.unique(np.linspace(0, len(values) - 1, most).round().astype(int))])
 
 
-def _by_round(rounds: Floats, values: Floats) -> dict[float, Floats]:
-    """Round -> the values reported for it, in the order of the reports."""
-    order = np.argsort(rounds, kind="stable")
-    distinct, starts = np.unique(rounds[order], return_index=True)
-    return dict(zip(distinct.tolist(), np.split(values[order], starts[1:]), strict=True)) if distinct.size else {}
+def _by_round(metrics: Metrics, event: str, name: str) -> dict[float, Floats]:
+    """Round -> the values reported for it, of each node the latest: one that started again comes there twice."""
+    rounds, nodes, values = (metrics.column(event, column) for column in ("round", "node", name))
+    kept = np.flatnonzero(np.isfinite(rounds) & np.isfinite(values))
+    kept = kept[np.lexsort((nodes[kept], rounds[kept]))]  # stable: of equal ones the latest is last
+    last = (np.diff(rounds[kept], append=np.nan) != 0) | (np.diff(nodes[kept], append=np.nan) != 0)
+    kept = kept[last]
+    distinct, starts = np.unique(rounds[kept], return_index=True)
+    return dict(zip(distinct.tolist(), np.split(values[kept], starts[1:]), strict=True)) if distinct.size else {}

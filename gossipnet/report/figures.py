@@ -185,8 +185,7 @@ def _moved(
 ) -> Chart | None:
     lines = []
     for line, entry in _paired(base.lines, shown):
-        metrics = entry.run.metrics
-        curve = against(line.curve, metrics.column(event, "round"), metrics.column(event, name))
+        curve = against(line.curve, entry.run.metrics, event, name)
         if curve is not None:
             lines.append(replace(line, curve=curve))
     if not lines:

@@ -86,6 +86,9 @@ def test_one_chart_has_all_figures_in_one_table(done, keep):
 def test_one_seed_is_told_of(done):
     text = page(done.grid, [r for r in done.records if r.cell.experiment.seed == 0])
     assert "One seed of each setting" in text
+    assert "one seed cannot tell that from chance" in text
+    assert "in every likely draw of seeds" not in text
+    assert "in every likely draw of seeds" in page(done.grid, done.records)
 
 
 def test_without_accuracy_the_test_loss_is_shown(done):

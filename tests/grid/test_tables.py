@@ -24,6 +24,7 @@ def setting(*accuracies, baseline="", asked=0, sent=5.0):
     [
         (tables.ACCURACY, setting(0.9), "90.0%"),
         (tables.ACCURACY, setting(0.8, 0.9), "85.0% ± 63.5"),
+        (tables.ACCURACY, setting(0.3, 0.1 + 0.2), "30.0%"),
         (tables.ACCURACY, setting(0.9, 0.9, asked=3), "90.0% (2 of 3)"),
         (tables.ACCURACY, setting(asked=3), "–"),
         (tables.to_accuracy(0.85, "round", "rounds", units.count), setting(0.8), "never"),

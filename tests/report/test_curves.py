@@ -56,6 +56,25 @@ def test_the_order_of_reports_does_not_matter() -> None:
     np.testing.assert_array_equal(there.x, back.x)
 
 
+def test_a_node_that_came_to_a_round_twice_counts_once_with_what_it_had_later() -> None:
+    """As in rounds_to_accuracy: one that was started again and does its rounds again is one node."""
+    records = [
+        evaluated(1, 0, 0.2),
+        evaluated(1, 1, 0.4),
+        evaluated(2, 0, 0.5),
+        evaluated(1, 0, 0.6),
+        evaluated(1, 0, 0.8),
+    ]
+    curve = over_nodes(run_of(records), "evaluated", "accuracy")
+    assert curve is not None
+    assert curve.worst is not None
+    assert curve.mean.tolist() == pytest.approx([0.6, 0.5])
+    assert curve.worst.tolist() == [0.4, 0.5]
+    moved = against(Curve(np.array([1.0]), np.array([1.0])), Metrics(records), "evaluated", "accuracy")
+    assert moved is not None
+    assert moved.x.tolist() == pytest.approx([0.6])
+
+
 def test_nodes_without_a_number_are_left_out_of_the_mean() -> None:
     curve = over_nodes(
         run_of([evaluated(1, 0, 0.5), evaluated(1, 1, None), evaluated(2, 0, None)]), "evaluated", "accuracy"
@@ -92,15 +111,16 @@ def test_the_variance_kept_is_that_of_the_median_tensor() -> None:
 
 def test_against_puts_the_mean_of_another_number_in_place_of_rounds() -> None:
     curve = Curve(np.array([2.0, 4.0]), np.array([0.1, 0.2]))
-    moved = against(curve, np.array([2.0, 2.0, 4.0]), np.array([10.0, 30.0, 50.0]))
+    records = [evaluated(2, 0, 10.0), evaluated(2, 1, 30.0), evaluated(4, 0, 50.0)]
+    moved = against(curve, Metrics(records), "evaluated", "accuracy")
     assert moved is not None
     assert (moved.x.tolist(), moved.mean.tolist()) == ([20, 50], [0.1, 0.2])
 
 
 def test_against_what_never_grows_is_no_curve() -> None:
     curve = Curve(np.array([1.0]), np.array([0.1]))
-    assert against(curve, np.array([1.0]), np.array([0.0])) is None
-    assert against(curve, np.empty(0), np.empty(0)) is None
+    assert against(curve, Metrics([evaluated(1, 0, 0.0)]), "evaluated", "accuracy") is None
+    assert against(curve, Metrics([]), "evaluated", "accuracy") is None
 
 
 @given(st.integers(1, 2000), st.integers(2, 200))
