@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from gossipnet.grid.compare import Panel, Setting, has_accuracy, line_axis, main_threshold, said, varying
+from gossipnet.grid.compare import Panel, Setting, has_accuracy, line_axis, main_threshold, panels, said, varying
 from gossipnet.grid.interval import Interval, interval
 from gossipnet.report import units
 from gossipnet.report.axis import BYTES, PLAIN, ROUND, SECONDS, SHARE, Kind
@@ -124,14 +124,14 @@ def by_gap(held: Sequence[Setting]) -> list[Chart]:
     if "topology" not in varying(held):
         return []
     inner = next((axis for axis in ("merge", line_axis(held)) if axis in varying(held) and axis != "topology"), None)
-    at = main_threshold(held)
+    at, style = main_threshold(held), styles(panels(held))
     charts = []
     for label, members in _apart(held, inner).items():
-        end = _gap_chart(label, "final accuracy", members, inner, lambda s: s.figure("mean_accuracy"), SHARE)
+        end = _gap_chart(label, "final accuracy", members, inner, style, lambda s: s.figure("mean_accuracy"), SHARE)
         charts += [end] if end else []
         if at is not None:
             title = f"rounds to {units.percent(at, 0)}"
-            to = _gap_chart(label, title, members, inner, lambda s: _with_all(s, at), ROUND)
+            to = _gap_chart(label, title, members, inner, style, lambda s: _with_all(s, at), ROUND)
             charts += [replace(to, y_kind=PLAIN, log_above=30.0)] if to else []
     return charts
 
@@ -157,6 +157,7 @@ def _gap_chart(
     title: str,
     members: Sequence[Setting],
     inner: str | None,
+    style: Styles,
     read: Callable[[Setting], object],
     kind: Kind,
 ) -> Chart | None:
@@ -167,10 +168,10 @@ def _gap_chart(
             name = s.place[inner] if inner else s.merge
             lines.setdefault(name, []).append((gap.mean, value.mean, value.low, value.high))  # type: ignore[attr-defined]
     found = []
-    for i, (name, points) in enumerate(lines.items()):
+    for name, points in lines.items():
         x, mean, low, high = np.array(sorted(points)).T
         if len(np.unique(x)) >= LEAST_GAPS:
-            found.append(Line(name, Curve(x, mean, low, high), f"s{i}"))
+            found.append(Line(name, Curve(x, mean, low, high), style.get(name, "s0")))
     if not found:
         return None
     head = f"{label} · {title}" if label else title.capitalize()

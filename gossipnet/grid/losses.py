@@ -102,7 +102,7 @@ def _against(held: Sequence[Panel]) -> str:
     gaps = []
     for panel in held:
         top = best(panel)
-        fedavg = next((s for _, s in panel.baselines if s.baseline == "fedavg"), None)
+        fedavg = _fedavg_of(panel, top[1]) if top else None
         by = difference(top[1], fedavg) if top and fedavg else None
         if by is not None:
             gaps.append(by.mean)
@@ -111,3 +111,9 @@ def _against(held: Sequence[Panel]) -> str:
     low, high = 100 * min(gaps), 100 * max(gaps)
     span = f"{low:+.1f}" if high - low < 0.05 else f"{low:+.1f} to {high:+.1f}"
     return f"The best gossip of each chart against fedavg from a common start: {span} points."
+
+
+def _fedavg_of(panel: Panel, top: Setting) -> Setting | None:
+    """Federated averaging with the data and training of that setting: a chart may have others beside it."""
+    held = [s for _, s in panel.baselines if s.baseline == "fedavg"]
+    return next((s for s in held if all(top.place.get(axis) == label for axis, label in s.place.items())), None)

@@ -1,6 +1,7 @@
 """The page of a grid: what came out of each part, its curves and tables, where each merge loses, and what failed."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gossipnet.grid import figures, losses, tables
 from gossipnet.grid.compare import Panel, Setting, has_accuracy, main_threshold, panels, settings, thresholds
@@ -51,7 +52,7 @@ def _part(part: Part, held: Sequence[Setting]) -> Markup:
         _overview(shown, style, held),
         element("p", figures.HOW, class_="soft"),
         _charts("Against rounds", figures.scores(shown, style), MOST_OPEN),
-        _charts("Against virtual time", figures.scores(shown, style, "time_s"), 0),
+        _charts("Against virtual time" if part.world == "sim" else "Against time", _over_time(part, shown, style), 0),
         _charts("Against traffic", figures.scores(shown, style, "bytes_sent"), 0),
         _charts("Against the spectral gap", figures.by_gap(held), MOST_OPEN),
         _to_accuracy(shown, style, held),
@@ -60,6 +61,12 @@ def _part(part: Part, held: Sequence[Setting]) -> Markup:
         _every_figure(shown, style, held),
     ]
     return join(p for p in parts if p)
+
+
+def _over_time(part: Part, shown: Sequence[Panel], style: figures.Styles) -> list[Chart]:
+    """The time of live swarms is that of the clock."""
+    made = figures.scores(shown, style, "time_s")
+    return made if part.world == "sim" else [replace(chart, x_label="time") for chart in made]
 
 
 def _notes(held: Sequence[Setting]) -> Markup:
@@ -108,7 +115,7 @@ def _to_accuracy(shown: Sequence[Panel], style: figures.Styles, held: Sequence[S
         return Markup()
     made = [tables.to_accuracy(t, "round", "rounds", units.count) for t in thresholds(held)]
     made += [
-        tables.to_accuracy(at, "time_s", "virtual time", units.seconds),
+        tables.to_accuracy(at, "time_s", "time", units.seconds),
         tables.to_accuracy(at, "bytes_sent", "sent per node", units.data),
     ]
     parts = [join((element("h3", f.name.capitalize()), tables.by_panel(shown, style, f))) for f in made]
@@ -165,7 +172,8 @@ def _reading(grid: Grid) -> Markup:
         "first samples of it. ± is half the 95 % interval of the mean over seeds (Student's t).",
         "Rounds, time and traffic to an accuracy are those of the first evaluation at which the nodes' mean has it; "
         "(2 of 3) says how many seeds got there, and the mean is over these.",
-        "Time is virtual: what the simulated network and machines would have taken.",
+        "Time is virtual: what the simulated network and machines would have taken. Of live swarms it is that of the "
+        "clock; of their baselines it is virtual all the same.",
         *(SAYS[kind] for kind in kept),
     ]
     return element("ul", *(element("li", text) for text in says), class_="quiet")

@@ -109,6 +109,23 @@ def test_rounds_against_the_gap_are_of_graphs_with_which_all_seeds_get_there():
     assert to.lines[0].curve.x.tolist() == [0.1, 0.2, 0.5]
 
 
+def test_a_merge_has_its_colour_also_where_another_has_no_line():
+    cells = cells_of(
+        read_grid(
+            "[grid]\ntopologies = ['ring', 'star', 'complete']\nmerges = ['average', 'sign-aligned']\nseeds = [0]\n"
+        )
+    )
+    gaps = {"ring": 0.01, "star": 0.03, "complete": 1.0}
+    made = [
+        Record(c, outcome([5], [0.9 if c.experiment.merge != "average" else 0.1], gaps[c.experiment.topology]))
+        for c in cells
+    ]
+    held = settings("grid", made)
+    end, to = figures.by_gap(held)
+    assert [(li.label, li.style) for li in end.lines] == [("average", "s0"), ("sign-aligned", "s1")]
+    assert [(li.label, li.style) for li in to.lines] == [("sign-aligned", "s1")]
+
+
 def test_a_chart_for_each_setting_of_the_rest():
     axes = "topologies = ['ring', 'star', 'complete']\nsplits = ['iid', 'shards']\nbaselines = false"
     assert [c.title for c in by_gap(axes)] == [

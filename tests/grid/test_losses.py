@@ -56,3 +56,11 @@ def test_the_verdict_names_the_best_and_its_distance_to_federated_averaging():
 def test_without_an_accuracy_it_says_so():
     [panel] = shown(lambda c: None)
     assert "No cell of this part" in losses.verdict([panel])
+
+
+def test_gossip_is_held_against_federated_averaging_of_its_own_training():
+    def accuracy(c):
+        return {0.01: 0.2, 0.1: 0.9}[c.experiment.lr] + 0.03 * bool(c.baseline)
+
+    [panel] = shown(accuracy, "lr = [0.01, 0.1]\nseeds = [0, 1, 2]\nbaselines = ['fedavg']")
+    assert "against fedavg from a common start: -3.0 points" in losses.verdict([panel])

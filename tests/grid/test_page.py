@@ -91,6 +91,14 @@ def test_one_seed_is_told_of(done):
     assert "in every likely draw of seeds" in page(done.grid, done.records)
 
 
+def test_the_time_of_live_swarms_is_not_called_virtual(done):
+    live = replace(done.grid, parts=(replace(done.grid.parts[0], world="live"),))
+    assert "Against virtual time" in page(done.grid, done.records)
+    text = page(live, done.records)
+    assert "Against time" in text
+    assert "virtual time" not in text
+
+
 def test_without_accuracy_the_test_loss_is_shown(done):
     def blind(record):
         figures = {k: None if "accuracy" in k else v for k, v in record.outcome.figures.items()}
