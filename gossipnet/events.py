@@ -77,10 +77,12 @@ class SendDropped:
 
 @value
 class Served:
-    """All of our model of this round is on its way to a peer: it need not be kept for that one any longer."""
+    """A Serve is done: the link took the first `n_sent` of the chunks that it was for, of a model of `n_chunks`."""
 
     peer: int
-    round: int
+    pull: Pull
+    n_sent: int
+    n_chunks: int
 
 
 @value
@@ -227,7 +229,7 @@ class Cancel:
 
 @value
 class Serve:
-    """Send a peer the chunks that it asked for. Best effort, as Send."""
+    """Send a peer the chunks that it asked for. Best effort, as Send; answered by Served."""
 
     peer: int
     pull: Pull

@@ -600,6 +600,7 @@ class Node:
             self._report("peer_down", {"peer": event.peer})
         peer.went_down()
         self._wait.forget(event.peer)
+        self._outbox.forget(event.peer)
         self._progress()
 
     def _new_session(self, sender: int, peer: Peer, session: int) -> None:
@@ -619,7 +620,7 @@ class Node:
 
     def _served(self, event: Served) -> None:
         self._peer(event.peer)
-        self._outbox.served(event.peer, event.round)
+        self._outbox.left(event.peer, event.pull, event.n_sent, event.n_chunks)
 
     def _woke(self, _: Woke) -> None:
         if self.deadline is None or self._now < self.deadline:

@@ -4,24 +4,27 @@ At most `depth` are kept, whatever the number of peers. In step the oldest makes
 all targets have merged the one `depth` before it. Otherwise only one that nobody fetches does.
 """
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gossipnet.model import Snapshot
 from gossipnet.peer import Peer
 from gossipnet.topology import Neighborhood
+from gossipnet.transfer import asked_for
+from gossipnet.wire import Pull
 
 PULLED_S = 160.0  # a model is kept this long after the last Pull of it: the next may be a slow link's window away
 
 
 @dataclass(slots=True)
 class Pulls:
-    """What a peer has fetched."""
+    """What a peer fetches: the newest model that it asked for."""
 
-    round: int = 0  # the last one that it asked for
-    at: float = -math.inf  # when it last asked
-    served: int = 0  # the last round of which all that it asked for has left
+    round: int
+    at: float  # when it last asked
+    cut_off: set[int] = field(default_factory=set)  # chunks that its link did not take
+    ended: bool = False  # the last chunk has left
+    served: bool = False  # and whatever the link did not take before
 
 
 class Outbox:
@@ -69,7 +72,7 @@ class Outbox:
 
         What it asks for afterwards is late, or was lost: sent again as long as it is here, but not kept for it.
         """
-        return self._peers[peer].up and pulls.round > pulls.served and pulls.at > now - PULLED_S
+        return self._peers[peer].up and not pulls.served and pulls.at > now - PULLED_S
 
     def clear(self) -> None:
         self._kept.clear()
@@ -96,7 +99,8 @@ class Outbox:
     def uninformed(self) -> list[int]:
         """The targets that have not asked for the newest model, and may not have heard of it."""
         newest = self.newest
-        return [t for t in self._neighborhood.at(newest).targets if self._pulls_of(t).round < newest]
+        asked = {peer for peer, pulls in self._pulls.items() if pulls.round >= newest}
+        return [t for t in self._neighborhood.at(newest).targets if t not in asked]
 
     # --- fetching ----------------------------------------------------------------------------------------------
 
@@ -104,8 +108,7 @@ class Outbox:
         """The model that a peer asks for, which is kept for it from now on; None if there is none for it."""
         if not self.has_for(peer, round):
             return None
-        pulls = self._pulls_of(peer)
-        pulls.round, pulls.at = max(round, pulls.round), now  # an older one may come late
+        self._keep_for(peer, round, now)
         return self._kept[round]
 
     def set_aside(self, peer: int, now: float) -> int | None:
@@ -116,24 +119,33 @@ class Outbox:
         newest = self.newest
         if not self.has_for(peer, newest):
             return None
-        pulls = self._pulls_of(peer)
-        pulls.round, pulls.at = newest, now
+        self._keep_for(peer, newest, now)
         return newest
 
-    def served(self, peer: int, round: int) -> None:
-        """All of the model of that round has left for a peer."""
-        pulls = self._pulls_of(peer)
-        pulls.served = max(pulls.served, round)
+    def _keep_for(self, peer: int, round: int, now: float) -> None:
+        pulls = self._pulls.get(peer)
+        if pulls is None or round > pulls.round:  # an older one may come late
+            self._pulls[peer] = Pulls(round, now)
+        else:
+            pulls.at = now
+
+    def left(self, peer: int, pull: Pull, n_sent: int, n_chunks: int) -> None:
+        """The link took the first `n_sent` of the chunks that `pull` asks for; the peer will ask again for the rest.
+
+        All of the model has left with its last chunk, and whatever the link did not take before.
+        """
+        pulls = self._pulls.get(peer)
+        if pulls is None or pull.round != pulls.round:
+            return  # it is late: a newer one is being fetched
+        wanted = asked_for(pull, n_chunks)
+        pulls.cut_off.update(wanted[n_sent:])
+        pulls.cut_off.difference_update(wanted[:n_sent])
+        pulls.ended = pulls.ended or n_chunks - 1 in wanted[:n_sent]
+        pulls.served = pulls.served or (pulls.ended and not pulls.cut_off)
 
     def forget(self, peer: int) -> None:
-        """Its process is another one, which has nothing of what the last one got."""
+        """Its process is another one, or its link was lost, and what has left for it may not have arrived."""
         self._pulls.pop(peer, None)
-
-    def _pulls_of(self, peer: int) -> Pulls:
-        pulls = self._pulls.get(peer)
-        if pulls is None:
-            pulls = self._pulls[peer] = Pulls()
-        return pulls
 
     # --- whom we wait for, in step -----------------------------------------------------------------------------
 

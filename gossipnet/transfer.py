@@ -163,32 +163,6 @@ def asked_for(pull: Pull, n_chunks: int) -> range:
     return range(pull.first, min(pull.first + pull.count, n_chunks))
 
 
-class Serving:
-    """What has left of the models that neighbors fetch from us: one of each neighbor, the newest that it asked for."""
-
-    def __init__(self) -> None:
-        # peer -> that round, the chunks of it that its link did not take, and whether the last one has left
-        self._cut_off: dict[int, tuple[int, set[int], bool]] = {}
-
-    def left(self, peer: int, pull: Pull, n_sent: int, n_chunks: int) -> bool:
-        """The link took the first `n_sent` of the chunks that `pull` asks for; the peer will ask again for the rest.
-
-        True if now all of the model has left: its last chunk, and whatever the link did not take before.
-        """
-        round, cut_off, ended = self._cut_off.get(peer, (0, set(), False))
-        if pull.round < round:
-            return False  # it is late: a newer one is being fetched
-        if pull.round > round:
-            cut_off, ended = set(), False
-        wanted = asked_for(pull, n_chunks)
-        cut_off = (cut_off | {*wanted[n_sent:]}) - {*wanted[:n_sent]}
-        ended = ended or n_chunks - 1 in wanted[:n_sent]
-        self._cut_off.pop(peer, None)
-        if cut_off:
-            self._cut_off[peer] = (pull.round, cut_off, ended)
-        return ended and not cut_off
-
-
 @dataclass(slots=True)
 class Transfer:
     """One model on its way to us: what is here, what is asked for, what is not."""

@@ -230,7 +230,7 @@ world = st.one_of(
     received,
     st.builds(PeerUp, peers),
     st.builds(PeerDown, peers),
-    st.builds(Served, peers, st.integers(0, 4)),
+    st.builds(Served, peers, st.builds(Pull, numbers, numbers, st.integers(1, 64), st.just(1024)), numbers, numbers),
     st.builds(SendDropped, st.builds(Message, st.just(0), peers, st.just(1), bodies)),
     st.sampled_from([Woke(), Stopped(), "no event", None]),
 )
@@ -640,7 +640,7 @@ def test_what_one_neighbor_fetches_slowly_leaves_a_place_for_the_others() -> Non
     for round in (2, 3, 4):
         assert {a.message.body.round for a in story.train() if isinstance(a, Send)} == {round}
         story.tell(2, Pull(round, 0, 4, 1024))
-        story.feed(Served(2, round))
+        story.feed(Served(2, Pull(round, 0, 4, 1024), 4, 4))
     assert isinstance(story.tell(1, Pull(1, 4, 4, 1024))[0], Serve)
 
 
@@ -651,7 +651,7 @@ def test_what_is_asked_for_after_all_has_left_is_sent_but_not_kept() -> None:
         story.train()
         for peer in (1, 2):
             story.tell(peer, Pull(round, 0, 4, 1024))
-            story.feed(Served(peer, round))
+            story.feed(Served(peer, Pull(round, 0, 4, 1024), 4, 4))
     for peer, round in ((1, 1), (2, 2)):
         (again,) = story.tell(peer, Pull(round, 1, 2, 1024))
         assert (again.peer, again.snapshot.round) == (peer, round)

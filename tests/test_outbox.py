@@ -1,5 +1,7 @@
 """Which of our models are kept, for whom, and which targets hold us back: by what peers have shown."""
 
+import random
+
 import pytest
 from fake_swarm import snapshot
 from hypothesis import given
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from gossipnet.outbox import PULLED_S, Outbox
 from gossipnet.peer import Peer
 from gossipnet.topology import Neighborhood, Row
+from gossipnet.wire import Pull
 
 PEERS = (1, 2, 3)
 EVERYBODY = Neighborhood(0, (Row(targets=PEERS),))
@@ -54,7 +57,7 @@ def test_free_running_what_is_fetched_is_kept_and_all_else_makes_room(acts, dept
             if found and round > served[peer] and round >= fetched.get(peer, 0):
                 fetched[peer] = round
         elif fetched.get(act[1]) == act[2]:
-            outbox.served(act[1], act[2])
+            outbox.left(act[1], Pull(act[2], 0, 4, 1024), 4, 4)
             served[act[1]] = fetched.pop(act[1])
         assert len(outbox) <= depth
         assert outbox.newest == max(kept(outbox), default=0)
@@ -72,7 +75,7 @@ def test_it_is_fetched_until_all_has_left_or_the_peer_is_silent_or_gone() -> Non
     assert fill(outbox, 3, now=50.0) == [False]
     assert fill(outbox, 3, now=50.0 + PULLED_S) == [True]
     outbox.pull(2, 3, 300.0)
-    outbox.served(2, 3)
+    outbox.left(2, Pull(3, 0, 4, 1024), 4, 4)
     assert fill(outbox, 4, now=300.0) == [True]
 
 
@@ -83,10 +86,45 @@ def test_another_process_of_a_peer_keeps_what_it_fetches_whatever_the_last_one_g
     outbox.forget(2)
     assert fill(outbox, 2) == [True], "nobody fetches it any more"
     outbox.pull(2, 2, 0.0)
-    outbox.served(2, 2)
+    outbox.left(2, Pull(2, 0, 4, 1024), 4, 4)
     outbox.forget(2)
     outbox.pull(2, 2, 0.0)
     assert fill(outbox, 3) == [False]
+
+
+def serve(outbox: Outbox, peer: int, pull: Pull, n_sent: int, n_chunks: int) -> bool:
+    """One Pull from beginning to end; whether nothing is kept for that peer any more."""
+    assert outbox.pull(peer, pull.round, 0.0) is not None
+    outbox.left(peer, pull, n_sent, n_chunks)
+    return outbox._pulls[peer].served
+
+
+@given(n=st.integers(1, 60), window=st.integers(1, 16), seed=st.integers(0, 2**32))
+def test_a_model_is_served_once_all_its_chunks_have_left_and_not_before(n: int, window: int, seed: int) -> None:
+    """Chunks are asked for in their order, those that the link did not take again at any time."""
+    outbox, _ = made(depth=1)
+    fill(outbox, 3)
+    absent, unasked, chance = {*range(n)}, 0, random.Random(seed)
+    while absent:
+        again = [index for index in absent if index < unasked]
+        first = chance.choice([*again, unasked] if unasked < n else again)
+        count = next(k for k in range(chance.randint(1, window), 0, -1) if {*range(first, min(first + k, n))} <= absent)
+        pull, wanted = Pull(3, first, count, 1024), range(first, min(first + count, n))
+        unasked = max(unasked, wanted.stop)
+        n_sent = chance.randint(0, len(wanted))
+        absent -= {*wanted[:n_sent]}
+        assert serve(outbox, 1, pull, n_sent, n) == (not absent)
+    assert serve(outbox, 1, pull, 0, n), "asked for again: it is late"
+
+
+def test_what_of_one_model_was_cut_off_holds_up_no_other() -> None:
+    outbox, _ = made(depth=3)
+    fill(outbox, 2, 3, 4)
+    assert not serve(outbox, 1, Pull(3, 0, 16, 1024), 4, 20)
+    assert serve(outbox, 2, Pull(3, 16, 4, 1024), 4, 20)
+    assert not serve(outbox, 1, Pull(2, 0, 16, 1024), 16, 16), "it is late"
+    assert not serve(outbox, 1, Pull(3, 16, 4, 1024), 4, 20)
+    assert serve(outbox, 1, Pull(4, 16, 4, 1024), 4, 20)
 
 
 def test_a_model_is_for_the_targets_of_its_round() -> None:

@@ -11,6 +11,7 @@ from fake_swarm import DIGEST, snapshot
 
 from gossipnet.events import (
     Action,
+    Cancel,
     Evaluate,
     Evaluated,
     Event,
@@ -26,6 +27,8 @@ from gossipnet.events import (
     Saved,
     Send,
     SendDropped,
+    Serve,
+    Served,
     Started,
     Stopped,
     Train,
@@ -35,7 +38,7 @@ from gossipnet.events import (
 )
 from gossipnet.node import Node, NodeConfig
 from gossipnet.topology import make_topology
-from gossipnet.wire import Ack, Ask, Bye, Hello, Message, Offer, Reason, Refusal
+from gossipnet.wire import Ack, Ask, Bye, Hello, Message, Offer, Pull, Reason, Refusal
 
 FOLDER = Path(__file__).parent / "transcripts"
 PLAIN = {"started": Started, "merged": Merged, "saved": Saved, "woke": Woke, "stopped": Stopped}
@@ -65,6 +68,11 @@ def read_event(node: Node, words: list[str]) -> Event:
             return PeerDown(int(peer))
         case ["dropped", peer, round]:
             return SendDropped(Message(0, int(peer), 1, Offer(int(round), 0, 1, DIGEST)))
+        case ["pull", peer, round, first, count, *session]:
+            return received_pull(int(peer), int(session[0]) if session else 1, int(round), int(first), int(count))
+        case ["left", peer, *numbers]:
+            round, first, count, n_sent, n_chunks = map(int, numbers)
+            return Served(int(peer), Pull(round, first, count, 1024), n_sent, n_chunks)
         case ["rubbish", reason]:
             return Received(Refusal(Reason(reason)))
         case [kind, peer, round, *rest]:
@@ -78,6 +86,10 @@ def received(kind: str, peer: int, round: int, session: int) -> Received:
         return Received(Message(peer, 0, session, body), snapshot(round, round * 5))
     body = Hello(round, DIGEST) if kind == "hello" else BODIES[kind](round)
     return Received(Message(peer, 0, session, body))
+
+
+def received_pull(peer: int, session: int, round: int, first: int, count: int) -> Received:
+    return Received(Message(peer, 0, session, Pull(round, first, count, 1024)))
 
 
 def write(action: Action) -> str:
@@ -94,6 +106,11 @@ def write(action: Action) -> str:
         case Send():
             body = action.message.body
             return f"send to {action.message.receiver}: {type(body).__name__.lower()} {body.round}"
+        case Serve():
+            chunks = f"{action.pull.first} to {action.pull.first + action.pull.count - 1}"
+            return f"serve to {action.peer}: chunks {chunks} of round {action.snapshot.round}"
+        case Cancel():
+            return f"cancel what comes from {action.peer}"
         case Report():
             shown = {k: v for k, v in action.numbers.items() if k not in ("loss", "steps")}
             return " ".join(

@@ -1,5 +1,4 @@
 import itertools
-import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,6 @@ from gossipnet.transfer import (
     STALL_AT_MOST_S,
     Fetches,
     Parcel,
-    Serving,
     admit,
     checksum,
     chunks_of,
@@ -664,28 +662,3 @@ def test_a_slow_link_is_not_asked_for_more_than_it_brings(chunk_s: float) -> Non
         pulls, done, _ = fetches.chunk(*queue.pop(0), now)
         queue += [c for pull in pulls for c in served(parcel, offer, pull)]
     assert sent <= 96 + 3 * 8  # at the start, it cannot be known how slow the link is
-
-
-@given(n=st.integers(1, 60), window=st.integers(1, 16), seed=st.integers(0, 2**32))
-def test_a_model_is_served_once_all_its_chunks_have_left_and_not_before(n: int, window: int, seed: int) -> None:
-    """Chunks are asked for in their order, those that the link did not take again at any time."""
-    serving, absent, unasked, chance = Serving(), {*range(n)}, 0, random.Random(seed)
-    while absent:
-        again = [index for index in absent if index < unasked]
-        first = chance.choice([*again, unasked] if unasked < n else again)
-        count = next(k for k in range(chance.randint(1, window), 0, -1) if {*range(first, min(first + k, n))} <= absent)
-        pull, wanted = Pull(3, first, count, 1024), range(first, min(first + count, n))
-        unasked = max(unasked, wanted.stop)
-        n_sent = chance.randint(0, len(wanted))
-        absent -= {*wanted[:n_sent]}
-        assert serving.left(1, pull, n_sent, n) == (not absent)
-    assert serving.left(1, pull, n_sent, n) == (n - 1 in wanted[:n_sent]), "asked for again"
-
-
-def test_what_of_one_model_was_cut_off_holds_up_no_other() -> None:
-    serving = Serving()
-    assert not serving.left(1, Pull(3, 0, 16, 1024), 4, 20)
-    assert serving.left(2, Pull(3, 16, 4, 1024), 4, 20)
-    assert not serving.left(1, Pull(2, 0, 16, 1024), 16, 16), "it is late"
-    assert not serving.left(1, Pull(3, 16, 4, 1024), 4, 20)
-    assert serving.left(1, Pull(4, 16, 4, 1024), 4, 20)

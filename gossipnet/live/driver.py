@@ -44,7 +44,7 @@ from gossipnet.live.memory import keep_free_memory
 from gossipnet.live.zeromq import READABLE, Arrival, Poller, Transport
 from gossipnet.model import ModelSpec
 from gossipnet.node import Node
-from gossipnet.transfer import WINDOW, Fetches, Parcel, Serving, admit, check, chunks_of, count_chunks
+from gossipnet.transfer import WINDOW, Fetches, Parcel, admit, check, chunks_of, count_chunks
 from gossipnet.wire import Chunk, Iam, Message, Offer, Pull, Reason, Refusal, Who, encode
 
 BATCH = 64  # messages read before anything else gets its turn
@@ -106,7 +106,6 @@ class Driver(threading.Thread):
         self._posted: deque[Event | Callable[[], Event | None]] = deque()
         self._waker, self._wake = os.pipe()
         self._down_at: dict[int, float] = {}
-        self._serving = Serving()
         self._look_at = 0.0
         self._done = False
 
@@ -277,7 +276,7 @@ class Driver(threading.Thread):
             header = self._header(Message(self.place.node, peer, session, pull))
             self._transport.send(peer, header, None)
 
-    def _serve(self, action: Serve) -> Served | None:
+    def _serve(self, action: Serve) -> Served:
         """Send chunks until the link takes no more; the receiver asks again for the rest."""
         parcel: Parcel = action.snapshot.storage
         pull, writer = action.pull, self._writer(action.peer, parcel, action.pull)
@@ -286,8 +285,7 @@ class Driver(threading.Thread):
             if not self._transport.send(action.peer, writer.header(chunk), data):
                 break
             n_sent += 1
-        n_chunks = count_chunks(parcel.payload.size, pull.chunk_bytes)
-        return Served(action.peer, pull.round) if self._serving.left(action.peer, pull, n_sent, n_chunks) else None
+        return Served(action.peer, pull, n_sent, count_chunks(parcel.payload.size, pull.chunk_bytes))
 
     def _writer(self, peer: int, parcel: Parcel, pull: Pull) -> ChunkWriter:
         first = Chunk(pull.round, 0, parcel.payload.checksum, bytes(8))

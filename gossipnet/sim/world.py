@@ -49,7 +49,6 @@ from gossipnet.sim.speeds import node_speeds
 from gossipnet.sim.transfers import Arrivals, Parts, Piece
 from gossipnet.streams import generator
 from gossipnet.topology import Topology
-from gossipnet.transfer import Serving
 from gossipnet.wire import Message, Offer
 
 SESSION = 2**62  # as many bytes on the wire as a live session, which is a time in nanoseconds
@@ -142,7 +141,6 @@ class Place:
     messages_sent: int = 0
     wake_at: float | None = None
     chase_at: float | None = None
-    serving: Serving = field(default_factory=Serving)
     error: str | None = None
 
 
@@ -428,8 +426,7 @@ class World:
             if not self._transmit(i, place, serve.peer, header_bytes(piece.message) + size, piece):
                 break
             n_sent += 1
-        if place.serving.left(serve.peer, serve.pull, n_sent, self._parts.n_chunks):
-            self._handle(i, Served(serve.peer, serve.pull.round))
+        self._handle(i, Served(serve.peer, serve.pull, n_sent, self._parts.n_chunks))
 
     def _take_in(self, i: int, place: Place, piece: Piece) -> None:
         requests, received = place.arrivals.take_in(piece, self.now)
@@ -492,7 +489,6 @@ class World:
         session = SESSION + place.life
         place.here, place.node, place.arrivals = True, self._new_node(i, session), Arrivals(i, session)
         place.wake_at = place.chase_at = None
-        place.serving = Serving()
         place.sees.clear()
         if what == "restart":
             place.node.merged, place.node.age, place.node.steps = before.merged, before.age, before.steps
