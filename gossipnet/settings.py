@@ -265,13 +265,15 @@ def _graph(text: str) -> str:
 
 @dataclass(frozen=True)
 class Several:
-    """A list, each item of which passes `each`; in text the items are separated by commas."""
+    """A list, each item of which passes `each`; in text the items are separated by commas, in brackets or not."""
 
     each: Check
     expected: str
 
     def from_text(self, text: str) -> Any:
-        return tuple(self.each.from_text(t.strip()) for t in text.split(",") if t.strip())
+        listed = re.fullmatch(r"\s*\[(.*)\]\s*", text)
+        items = (item.strip().strip("\"'") for item in (listed[1] if listed else text).split(","))
+        return tuple(self.each.from_text(item) for item in items if item)
 
     def admit(self, value: Any) -> tuple[Any, ...]:
         if not isinstance(value, (list, tuple)):

@@ -110,6 +110,7 @@ def test_a_wrong_choice_names_the_nearest():
 def test_a_list_checks_each_item():
     check = Several(Whole(1, 9), "a list of numbers")
     assert check.admit(check.from_text("1, 2,3")) == (1, 2, 3)
+    assert check.admit(check.from_text(" [1, '2', \"3\"]")) == (1, 2, 3)
     assert check.admit([4]) == (4,)
     for wrong in ("1", [0], [[1]], 3):
         with pytest.raises(BadInput):

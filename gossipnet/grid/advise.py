@@ -121,7 +121,7 @@ class Advice:
         return f"{self.table()}\n\n{self.reason()}"
 
     def table(self) -> str:
-        at = "" if self.target is None else f" to {units.percent(self.target, 0)}"
+        at = "" if self.target is None else f" to {_exactly(self.target)}"
         head = ["topology", "fanout", "spectral gap", f"rounds{at}", f"time{at}", f"sent per node{at}", "accuracy"]
         return aligned([head, *(self._cells(m) for m in self.measured)])
 
@@ -139,12 +139,14 @@ class Advice:
         lines = [f"recommended: {c.text}, fanout {c.fanout:.3g} (models that a node sends in a round)"]
         time_s, sent = best.to(self.target, "time_s"), best.to(self.target, "bytes_sent")
         if time_s is not None and self.target is not None:
-            rounds, accuracy = units.count(best.to(self.target, "round")), units.percent(self.target, 0)
+            rounds, accuracy = units.count(best.to(self.target, "round")), _exactly(self.target)
             spent = f"{units.seconds(time_s)} and {units.data(sent)} sent by each node"
-            lines.append(f"expected: {accuracy} accuracy after {rounds} rounds, {spent}")
+            lines.append(f"expected: {accuracy} accuracy after {rounds} round{'' if rounds == '1' else 's'}, {spent}")
             lines += self._faster(time_s, sent or 0.0)
         else:
-            lines.append(f"no accuracy worth asking for was reached in {self.rounds} rounds: ordered by what was")
+            what = "no accuracy worth asking for" if self.target is None else f"{_exactly(self.target)} accuracy"
+            not_ = "" if self.target is None else " not"
+            lines.append(f"{what} was{not_} reached in {self.rounds} rounds: chosen by what was")
         if self.swept < self.nodes:
             slow = f"those that mix {SLOWER:g} times slower with {self.nodes:,} are not recommended"
             lines.append(f"simulated with {self.swept} nodes; {slow}")
@@ -160,6 +162,11 @@ class Advice:
                 gain = f"{100 * (1 - other / time_s):.0f} % faster"
                 said.append(f"{m.candidate.text} is {gain} and sends {theirs / sent:.2g} times as much")
         return said[:3]
+
+
+def _exactly(accuracy: float) -> str:
+    """A target as it was asked for: 0.999 is not 100%."""
+    return f"{100 * accuracy:.6g}%"
 
 
 def advise(
@@ -178,7 +185,7 @@ def advise(
     kept = found if asked else undominated(found)
     sweep = [(c, _swept(c, experiment)) for c in kept]
     cells = [_cell(c, e, seed) for c, e in sweep for seed in range(experiment.seed, experiment.seed + seeds)]
-    check_cells(cells)
+    check_cells(cells, lambda cell, error: BadInput(f"on {cell.place['topology']}: {error}"))
     with tempfile.TemporaryDirectory(prefix="gossipnet-advise-") as folder:
         if not run_cells(Path(folder), cells, jobs, view):
             raise RunInterrupted(None)

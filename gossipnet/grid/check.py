@@ -1,6 +1,6 @@
 """What can be known to go wrong in a cell before any cell runs: graphs, networks, splits, models are made once each."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from gossipnet.config import options
@@ -15,8 +15,8 @@ _NAMED = ("topology", "nodes", "seed", "mixing", "merge", "codec", "optimizer", 
 _OF_WORLD = ("topology", "nodes", "seed", "mixing", "quorum", "patience", "local_steps")  # and all of [network]
 
 
-def check_cells(cells: Sequence[Cell]) -> None:
-    """Raise BadInput that names the first cell that cannot run."""
+def check_cells(cells: Sequence[Cell], name: Callable[[Cell, BadInput], BadInput] = cannot_run) -> None:
+    """Raise BadInput that names the first cell that cannot run, in the words of `name`."""
     seen: set[tuple[object, ...]] = set()
     tasks: dict[str, Task] = {}
     for cell in cells:
@@ -24,7 +24,7 @@ def check_cells(cells: Sequence[Cell]) -> None:
             for work in (_check_names, _check_world, _check_data):
                 work(cell, seen, tasks)
         except BadInput as error:
-            raise cannot_run(cell, error) from error
+            raise name(cell, error) from error
 
 
 def _check_names(cell: Cell, seen: set[tuple[object, ...]], tasks: "dict[str, Task]") -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from gossipnet.config import Experiment
 from gossipnet.errors import BadInput
+from gossipnet.report.summary import Summary
 from gossipnet.run_folder import CONFIG
 from gossipnet.sim.run import one_thread
 from gossipnet.sim.simulation import Simulation
@@ -48,6 +49,9 @@ def replay(run: str | Path, until_s: float) -> Replay:
         recorded = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise BadInput(f"{str(run)!r}: {error.strerror}: expected the folder of a simulated run") from None
+    summary = folder / "summary.json"  # one that was cut short has none
+    if summary.is_file() and Summary.from_file(summary).world != "sim":
+        raise BadInput(f"the run in {str(run)!r} was not simulated: expected one of `gossipnet sim`")
     if not until_s >= 0:
         raise BadInput(f"until_s: got {until_s!r}, expected virtual seconds, at least 0")
     with TemporaryDirectory() as made, one_thread(), seeded_process(experiment.seed, SWARM):

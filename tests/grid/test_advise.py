@@ -2,13 +2,14 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
 
 from gossipnet.cli import cli
 from gossipnet.config import Experiment
-from gossipnet.errors import RunFailed, RunInterrupted
+from gossipnet.errors import BadInput, RunFailed, RunInterrupted
 from gossipnet.grid import advise as module
 from gossipnet.grid.advise import advise, candidates, fanout, undominated
 from gossipnet.grid.cell import Outcome, fail_cell
@@ -34,7 +35,7 @@ def simulated(monkeypatch):
         return True
 
     monkeypatch.setattr(module, "run_cells", run_cells)
-    monkeypatch.setattr(module, "check_cells", lambda cells: None)
+    monkeypatch.setattr(module, "check_cells", lambda *_: None)
     return ran
 
 
@@ -84,10 +85,18 @@ def test_without_a_target_it_is_what_half_of_them_reach(simulated, view):
 
 
 def test_where_none_reaches_the_target_the_most_accurate_count(simulated, view):
-    found = advise(Experiment(nodes=16, rounds=2), view, 1, target=0.99)
+    found = advise(Experiment(nodes=16, rounds=2), view, 1, target=0.999)
     top = max(m.accuracy.mean for m in found.measured)
     assert found.best.accuracy.mean >= top - 0.01
-    assert "no accuracy worth asking for" in found.reason()
+    assert "99.9% accuracy was not reached in 2 rounds" in found.reason()
+    assert "rounds to 99.9%" in found.table()
+    assert "no accuracy worth asking for was reached" in replace(found, target=None).reason()
+
+
+def test_what_cannot_be_simulated_is_named_with_its_topology(view):
+    with pytest.raises(BadInput, match=r"^on star: network\.drop_rate: got 1") as refused:
+        advise(Experiment(nodes=4, drop_rate=1.0), view, 1, asked=["star"])
+    assert "leave_out" not in str(refused.value)
 
 
 def test_large_swarms_are_simulated_smaller_and_what_mixes_slower_is_not_recommended(simulated, view):
@@ -121,7 +130,7 @@ def test_nothing_that_runs_is_a_failure(view, monkeypatch):
     def fails(folder, cells, jobs, view):
         return [fail_cell(cell_folder(folder, cell), "no") for cell in cells]
 
-    monkeypatch.setattr(module, "check_cells", lambda cells: None)
+    monkeypatch.setattr(module, "check_cells", lambda *_: None)
     monkeypatch.setattr(module, "run_cells", fails)
     with pytest.raises(RunFailed, match="no topology could be simulated: no"):
         advise(Experiment(nodes=8), view, 1, asked=["ring"])

@@ -1,5 +1,7 @@
 """A replay against the run that it repeats: the same reports up to any time, the same vectors at the end."""
 
+from dataclasses import replace
+
 import pytest
 from small_training import BLOBS
 
@@ -40,6 +42,11 @@ def test_what_differs_is_told(run, tmp_path):
     (tmp_path / "config.toml").write_text((run.folder / "config.toml").read_text())
     with pytest.raises(BadInput, match="expected the folder of a simulated run"):
         replay(tmp_path, 1.0)
+    (tmp_path / "summary.json").write_text(replace(run.summary, world="live").to_json())
+    (tmp_path / "metrics.jsonl").write_text(text)
+    with pytest.raises(BadInput, match="was not simulated"):
+        replay(tmp_path, 1.0)
+    (tmp_path / "summary.json").unlink()
     (tmp_path / "metrics.jsonl").write_text(text.replace('"round": 2', '"round": 3'))
     with pytest.raises(BadInput, match=r"metrics\.jsonl:\d+: got .* is recorded"):
         replay(tmp_path, 1e9)
