@@ -298,9 +298,14 @@ class World:
             case Chase():
                 place.chase_at = None
                 self._request(i, place, place.arrivals.wake(self.now))
+            case Woke():
+                place.wake_at = None
+                deadline = place.node.deadline
+                if deadline is None or deadline > self.now:  # it is not needed any more, or not yet
+                    self._wake(i, place)
+                else:
+                    self._handle(i, due)
             case _:
-                if isinstance(due, Woke):
-                    place.wake_at = None
                 self._handle(i, due)
 
     def _handle(self, i: int, event: Event) -> None:
@@ -308,7 +313,12 @@ class World:
         node = place.node
         for action in node.handle(event, self._clock.now):
             self._carry_out(i, place, action)
-        deadline = node.deadline
+        if node.deadline is not None:
+            self._wake(i, place)
+
+    def _wake(self, i: int, place: Place) -> None:
+        """See to it that the node wakes at its deadline, or before."""
+        deadline = place.node.deadline
         if deadline is not None and (place.wake_at is None or deadline < place.wake_at):
             place.wake_at = deadline
             self._push(deadline, i, Woke())
