@@ -71,6 +71,11 @@ class Inbox:
         models = self._held.get(round if self._in_step else 0)
         return len(models) if models else 0
 
+    def last_came_at(self, round: int) -> float | None:
+        """When the last of them came; None if there are none."""
+        models = self._held.get(round if self._in_step else 0)
+        return max(came_at for _, came_at in models.values()) if models else None
+
     def peers(self) -> set[int]:
         """Those of whom there is a model, of any round."""
         return {peer for models in self._held.values() for peer in models}

@@ -50,6 +50,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from gossipnet.asks import Asks
 from gossipnet.errors import LocalError
 from gossipnet.events import (
     Action,
@@ -88,9 +89,6 @@ from gossipnet.peer import Peer, round_of
 from gossipnet.topology import Neighborhood
 from gossipnet.wait import Wait
 from gossipnet.wire import Ack, Ask, Body, Bye, Chunk, Gone, Hello, Message, Offer, Pull, Reason, Refusal
-
-ASK_AGAIN_S = 1.0  # first repetition of an Ask; doubled each time, a model that is merely slow costs a few bytes
-ASK_AGAIN_AT_MOST_S = 8.0
 
 
 class Phase(Enum):
@@ -164,7 +162,7 @@ class Node:
         self._began = 0.0  # when the local steps of this round did
         self._took_s = 0.0  # by the local steps of this round
         self._merge_at = 0.0  # when what is merged was taken
-        self._ask_every_s = ASK_AGAIN_S
+        self._asks = Asks()
         self._stopping = False
         self._now = 0.0
         self._out: list[Action] = []
@@ -212,8 +210,8 @@ class Node:
             self._offer(self._outbox.uninformed(), self._outbox.newest)
         self.phase = WAITING
         self._took_s = self._now - self._began
-        self._ask_every_s = ASK_AGAIN_S
         self._wait.begin(self._row.weights, self.round, self._took_s, self._now)
+        self._asks.begin(self._took_s)
         if self._wait.is_over(self._now):
             self._merge()
         else:
@@ -238,7 +236,7 @@ class Node:
 
     def _saved(self, _: Saved) -> None:
         self.phase = LEAVING
-        self._ask_every_s = ASK_AGAIN_S
+        self._asks.begin_otherwise()
         self._leave_if_done()
         self._set_deadline()
 
@@ -260,8 +258,9 @@ class Node:
         self._work_on(following)
         self.phase = HOLDING
         self._began = self._now
-        self._ask_every_s = ASK_AGAIN_S
         self._train_if_room()
+        if self.phase is HOLDING:
+            self._asks.begin_otherwise()
         self._set_deadline()
 
     def _work_on(self, round: int) -> None:
@@ -299,6 +298,8 @@ class Node:
         if not self._members:
             self._round_done({})
             return
+        if self.in_step:
+            self._asks.over(self._now - self._wait.since)
         self.phase = MERGING
         own_weight = self._row.own
         if len(self._members) < len(self._row.weights):
@@ -564,7 +565,8 @@ class Node:
         if not self._outbox.has_for(sender, round):
             return
         offered, at = self.peers[sender].offered
-        if offered != round or self._now - at >= ASK_AGAIN_S / 2:  # else it is on its way: the Ask crossed it
+        crossed = offered == round and self._now - at < self._asks.after_s / 2
+        if not crossed:  # our offer is not on its way
             self._offer([sender], round)
 
     def _refuse(self, reason: Reason, sender: int | None) -> None:
@@ -630,8 +632,9 @@ class Node:
             wanted = self.round if self.phase is WAITING else 0  # 0: only tell us how far you are
             for peer in self._laggards():
                 self._send(peer, Ask(wanted))
-            self._ask_every_s = min(2 * self._ask_every_s, ASK_AGAIN_AT_MOST_S)
-            self.deadline = self._now + self._ask_every_s
+            came_at = self._inbox.last_came_at(wanted)
+            self._asks.asked(None if came_at is None else came_at - self._wait.since)
+            self.deadline = self._now + self._asks.every_s
 
     def _progress(self) -> None:
         """Something changed that we may have waited for."""
@@ -652,7 +655,7 @@ class Node:
         if until is not None:
             self.deadline = until
         elif self.deadline is None:
-            self.deadline = self._now + self._ask_every_s
+            self.deadline = self._now + self._asks.every_s
 
     def _laggards(self) -> list[int]:
         """Whom the present phase waits for."""

@@ -22,7 +22,7 @@ FILES = sorted(str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py"))
 
 RINGS = {
     "values": "errors value registry model streams config settings options toml_file",
-    "rules": "arena codec lanes merge topology wire chunk_header transfer events inbox outbox peer patience wait",
+    "rules": "arena codec lanes merge topology wire chunk_header transfer events inbox outbox peer patience asks wait",
     "node": "node",
     "edges": "sim live training data checkpoint report run_folder progress doctor machine",
     "experiment": "experiment reference __init__",

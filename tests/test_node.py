@@ -436,7 +436,35 @@ def test_missing_models_are_asked_for_again() -> None:
     story.now = 1.0
     (ask,) = story.feed(Woke())
     assert (ask.message.receiver, ask.message.body) == (2, Ask(1))
-    assert story.node.deadline == 3.0  # doubled
+    assert story.node.deadline == 2.0
+
+
+def test_asks_become_rarer_until_they_are_as_rare_as_our_own_steps() -> None:
+    story = Story()
+    story.now = 4.5  # what its local steps took
+    story.train()
+    asked = []
+    while len(asked) < 5:
+        story.now = story.node.deadline
+        story.feed(Woke())
+        asked.append(story.now)
+    assert asked == [5.5, 7.5, 11.5, 16.0, 20.5]
+
+
+def test_a_model_lost_in_a_later_round_is_asked_for_soon() -> None:
+    story = Story()
+    story.train()
+    story.offer(1, 1)
+    story.now = 0.2
+    story.offer(2, 1)  # the last one takes as long
+    story.feed(Merged())
+    story.train()
+    story.offer(1, 2)
+    assert story.node.deadline == pytest.approx(0.6)
+    story.now = 0.3
+    assert [a.message.body for a in story.tell(2, Ask(2))] == [Hello(2, DIGEST)]  # and it crossed our offer so soon
+    story.now = 0.45
+    assert len(story.tell(2, Ask(2))) == 2
 
 
 def test_an_ask_is_met_from_what_was_kept() -> None:
@@ -580,7 +608,7 @@ def test_who_waits_for_a_neighbor_that_it_never_heard_of_asks_again() -> None:
     story.now = 1.0
     asked = [(a.message.receiver, a.message.body) for a in story.feed(Woke())]
     assert asked == [(1, Ask(1)), (2, Ask(1))]
-    assert story.node.deadline == 3.0
+    assert story.node.deadline == 2.0
 
 
 @pytest.mark.parametrize("quorum", [None, 0])
