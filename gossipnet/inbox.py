@@ -100,10 +100,10 @@ class Inbox:
                     del models[member.peer]
         return found
 
-    def forget_rounds(self, merged: int) -> None:
-        """Nothing of a round that is done will be merged any more."""
+    def forget_before(self, current: int) -> None:
+        """Nothing of a round that is done or left out will be merged any more."""
         if self._in_step and self._held:
-            for round in [round for round in self._held if round <= merged]:
+            for round in [round for round in self._held if round < current]:
                 del self._held[round]
 
     def forget_peer(self, peer: int) -> None:

@@ -256,6 +256,7 @@ class Node:
             self._close()
             return
         self._work_on(following)
+        self._inbox.forget_before(following)
         self.phase = HOLDING
         self._began = self._now
         self._train_if_room()
@@ -312,7 +313,6 @@ class Node:
         course.update(numbers)
         self._report("merged", course)
         self._members = ()
-        self._inbox.forget_rounds(self.merged)
         if self.merged == self.config.rounds:
             self._say_goodbye()
         else:

@@ -30,7 +30,7 @@ def test_in_step_it_holds_each_round_of_the_window_at_most_once(arrivals, curren
     taken = inbox.take(((0, 0.5), (2, 0.25)), current)
     assert [m.peer for m in taken] == sorted(m.peer for m in taken)
     assert all(m.snapshot.round == current for m in taken)
-    inbox.forget_rounds(current)
+    inbox.forget_before(current + 1)
     assert not any(inbox.has(peer, current) for peer in range(PEERS))
 
 
