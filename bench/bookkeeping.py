@@ -71,7 +71,7 @@ def once(topology: Topology, rounds: int) -> tuple[float, int]:
     world.run()
     took_s = time.process_time() - begun
     assert all(place.node.merged == rounds for place in world.places)
-    return took_s, sum(place.messages_sent for place in world.places)
+    return took_s, sum(world.post.messages_sent)
 
 
 def main() -> None:

@@ -58,10 +58,10 @@ class Simulation:
         self.world = World(topology, setting_of(experiment, self.engine.spec.numel), self.engine, self)
 
     def report(self, time_s: float, node: int, event: str, round: int, numbers: Mapping[str, Any]) -> None:
-        place = self.world.places[node]
         written = dict(numbers)
         if event == "merged":
-            written |= {"bytes_sent": place.bytes_sent, "messages_sent": place.messages_sent}
+            post = self.world.post
+            written |= {"bytes_sent": post.bytes_sent[node], "messages_sent": post.messages_sent[node]}
         if event == "finished":
             self._accuracies[node] = written.get("accuracy")
         self.log.write(time_s, node, event, round, written)
@@ -95,8 +95,8 @@ class Simulation:
                 digest=digest(self.engine.vector(i)),
                 accuracy=self._accuracies.get(i),
                 steps=place.node.steps,
-                bytes_sent=place.bytes_sent,
-                messages_sent=place.messages_sent,
+                bytes_sent=self.world.post.bytes_sent[i],
+                messages_sent=self.world.post.messages_sent[i],
                 refused={str(reason): count for reason, count in place.node.refused.items()},
             )
             for i, place in enumerate(self.world.places)

@@ -6,7 +6,6 @@ again is a new Node with a later session; what was due to the last one is void, 
 """
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol, get_args
@@ -23,7 +22,6 @@ from gossipnet.events import (
     Merge,
     PeerDown,
     PeerUp,
-    Received,
     Report,
     Save,
     Send,
@@ -43,13 +41,13 @@ from gossipnet.sim.engine import Engine, Job, Work
 from gossipnet.sim.garbage import seldom_collected
 from gossipnet.sim.network import Network
 from gossipnet.sim.pace import Pace, Times
+from gossipnet.sim.post import Mail, Post
 from gossipnet.sim.presets import Conditions
-from gossipnet.sim.sizes import Headers, count_bytes, header_bytes
 from gossipnet.sim.speeds import node_speeds
 from gossipnet.sim.transfers import Arrivals, Parts, Piece
 from gossipnet.streams import generator
 from gossipnet.topology import Topology
-from gossipnet.wire import Message, Offer
+from gossipnet.wire import Message
 
 SESSION = 2**62  # as many bytes on the wire as a live session, which is a time in nanoseconds
 
@@ -94,13 +92,6 @@ class Chase:
     """What a node fetches may be overdue."""
 
 
-class Mail(defaultdict[int, list[Received | Broadcast | Piece]]):
-    """What arrives at one time: of each receiver, in the order in which it was sent."""
-
-    def __init__(self) -> None:
-        super().__init__(list)
-
-
 class Jobs(list[Job]):
     """Work of one kind that is due at one time."""
 
@@ -118,16 +109,9 @@ TURN = "turn"  # the move by which a cut begins or ends
 START = "start"  # the move of a node that starts later than others
 
 
-class Route(NamedTuple):
-    """How offers get from a node to some of its peers."""
-
-    receivers: list[tuple[float, list[int]]] | None  # by latency; None where each line is to be asked each time
-    header_bytes: int  # what the receivers take in all headers together
-
-
 @dataclass(slots=True)
 class Place:
-    """One simulated node: the state machine, what it fetches, and what it has sent."""
+    """One simulated node: the state machine, and what it fetches."""
 
     node: Node
     arrivals: Arrivals
@@ -135,10 +119,7 @@ class Place:
     here: bool = True  # its process is there
     life: int = 0  # counts its comings and goings
     work: Work | None = None  # what is under way
-    routes: dict[tuple[int, ...], Route] = field(default_factory=dict)
     sees: set[int] = field(default_factory=set)  # peers that it takes to be there
-    bytes_sent: int = 0
-    messages_sent: int = 0
     wake_at: float | None = None
     chase_at: float | None = None
     error: str | None = None
@@ -156,7 +137,6 @@ class World:
         self.failed: list[int] = []  # nodes that raised
         self._outlet = outlet
         self._parts = setting.parts
-        self._headers = Headers(setting.parts.payload)
         self._network = network_of(topology, setting)
         speeds = node_speeds(setting.conditions.speed, topology, setting.seed)
         self._pace = Pace(setting.times, speeds, setting.seed)
@@ -167,7 +147,7 @@ class World:
             for i in range(topology.n)
         ]
         self._clock: Clock[Due] = Clock()
-        self._mail: dict[float, Mail] = {}
+        self.post = Post(topology.n, self._network, setting.parts, self._clock.push)
         self._jobs: dict[type[Work], dict[float, Jobs]] = {kind: {} for kind in get_args(Work)}
         self._stopped = False
         self._begun = False
@@ -239,7 +219,7 @@ class World:
     def _next(self) -> None:
         due = self._clock.pop()
         if isinstance(due, Mail):
-            del self._mail[self._clock.now]
+            self.post.take(self._clock.now)
             self._deliver(due)
         elif isinstance(due, Jobs):
             del self._jobs[type(due[0].work)][self._clock.now]
@@ -370,72 +350,25 @@ class World:
     # --- messages ----------------------------------------------------------------------------------------------
 
     def _send(self, i: int, place: Place, action: Send) -> None:
-        message, size, received = action.message, header_bytes(action.message), Received(action.message)
-        if isinstance(message.body, Offer):
-            size = header_bytes(message, self._parts.payload)
-            if self._parts.whole:
-                size += self._parts.payload.size
-                received = Received(message, action.snapshot)
-            else:
-                received = Received(self._parts.offered(message))
-        if not self._transmit(i, place, message.receiver, size, received):
-            self._push(self.now, i, SendDropped(message))
+        if not self.post.send(action, self._clock.now):
+            self._push(self.now, i, SendDropped(action.message))
 
     def _broadcast(self, i: int, place: Place, action: Broadcast) -> None:
-        """An offer to several. What travels alike goes together."""
-        route = place.routes.get(action.receivers)
-        if route is None:
-            route = place.routes[action.receivers] = self._route(i, action.receivers)
-        if route.receivers is None or not self._parts.whole:
+        if not self.post.broadcast(action, self._clock.now):
             for send in action.each():
                 self._send(i, place, send)
-            return
-        for latency_s, receivers in route.receivers:
-            mail = self._mail_at(self._clock.now + latency_s)
-            for receiver in receivers:
-                mail[receiver].append(action)
-        count = len(action.receivers)
-        place.bytes_sent += count * (self._headers.offer(action) + self._parts.payload.size) + route.header_bytes
-        place.messages_sent += count
-
-    def _route(self, i: int, receivers: tuple[int, ...]) -> Route:
-        return Route(self._network.route(i, receivers), sum(map(count_bytes, receivers)))
-
-    def _mail_at(self, at: float) -> Mail:
-        mail = self._mail.get(at)
-        if mail is None:
-            mail = self._mail[at] = Mail()
-            self._clock.push(at, mail)
-        return mail
-
-    def _transmit(self, i: int, place: Place, receiver: int, size: int, item: "Received | Piece") -> bool:
-        """Put a message on its line; False if that takes no more."""
-        times = self._network.line(i, receiver).send(size, self._clock.now)
-        if times is None:
-            return False
-        place.bytes_sent += size
-        place.messages_sent += 1
-        for at in times:
-            self._mail_at(at)[receiver].append(item)
-        return True
 
     def _request(self, i: int, place: Place, requests: list[Message]) -> None:
-        """Ask for chunks. Best effort: what gets lost is asked for again."""
+        """Ask for chunks, and look again when they are overdue."""
         for message in requests:
-            size = header_bytes(self._parts.on_the_wire(message))
-            self._transmit(i, place, message.receiver, size, Received(message))
+            self.post.request(message, self.now)
         deadline = place.arrivals.deadline
         if deadline is not None and (place.chase_at is None or deadline < place.chase_at):
             place.chase_at = deadline
             self._push(deadline, i, Chase())
 
     def _serve(self, i: int, place: Place, serve: Serve) -> None:
-        """Send chunks until the line takes no more; the receiver asks again for the rest."""
-        n_sent = 0
-        for piece, size in self._parts.chunks(serve, i, place.node.config.session):
-            if not self._transmit(i, place, serve.peer, header_bytes(piece.message) + size, piece):
-                break
-            n_sent += 1
+        n_sent = self.post.serve(serve, i, place.node.config.session, self.now)
         self._handle(i, Served(serve.peer, serve.pull, n_sent, self._parts.n_chunks))
 
     def _take_in(self, i: int, place: Place, piece: Piece) -> None:
@@ -494,8 +427,7 @@ class World:
     def _come(self, i: int, place: Place, what: str) -> None:
         before = place.node
         place.life += 1
-        for mail in self._mail.values():
-            mail.pop(i, None)  # sent to the process before
+        self.post.lose(i)
         session = SESSION + place.life
         place.here, place.node, place.arrivals = True, self._new_node(i, session), Arrivals(i, session)
         place.wake_at = place.chase_at = None
