@@ -158,7 +158,8 @@ class Outbox:
         owed, before = self._neighborhood.at(round).targets, self._neighborhood.at(oldest).targets
         if before is not owed:
             owed = tuple(sorted({*owed, *before}))
-        return [t for t in owed if (peer := self._peers[t]).merged < oldest and peer.keeps_step(round)]
+        peers = self._peers
+        return [t for t in owed if peers[t].merged < oldest and peers[t].keeps_step(round)]
 
     def needing(self, last: int) -> list[int]:
         """Targets that have not merged our last model yet. Free-running owes nobody anything."""
