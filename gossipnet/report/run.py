@@ -83,6 +83,10 @@ def load_run(path: Path) -> Run:
     config = _part(path / "config.toml", _config, notes) or {}
     summary = _part(path / "summary.json", Summary.from_file, notes)
     if summary is None and not len(metrics):
+        if (path / "cells").is_dir():
+            raise BadInput(
+                f"{str(path)!r} is a grid of `gossipnet bench`: its page is report.html there, its runs are in cells/"
+            )
         raise BadInput(f"{str(path)!r} holds no data: expected reports in metrics.jsonl; wait for the first round")
     return Run(
         path=path,

@@ -43,6 +43,8 @@ class Simulation:
         self.experiment = experiment
         self._view = view
         self._accuracies: dict[int, float | None] = {}
+        self._steps_lost = [0] * experiment.nodes  # of local steps that a crash undid
+        self._steps_at_crash = [0] * experiment.nodes
         self._task = make_task(experiment.task)
         topology = make_topology(
             experiment.topology, n=experiment.nodes, seed=experiment.seed, mixing=experiment.mixing
@@ -64,6 +66,10 @@ class Simulation:
             written |= {"bytes_sent": post.bytes_sent[node], "messages_sent": post.messages_sent[node]}
         if event == "finished":
             self._accuracies[node] = written.get("accuracy")
+        if event == "crashed":
+            self._steps_at_crash[node] = self.world.places[node].node.steps
+        if event == "restarted":
+            self._steps_lost[node] += self._steps_at_crash[node] - self.world.places[node].node.steps
         self.log.write(time_s, node, event, round, written)
         if self._view is not None:
             self._view.report(time_s, node, event, round, written)
@@ -94,7 +100,7 @@ class Simulation:
                 error=place.error,
                 digest=digest(self.engine.vector(i)),
                 accuracy=self._accuracies.get(i),
-                steps=place.node.steps,
+                steps=place.node.steps + self._steps_lost[i],
                 bytes_sent=self.world.post.bytes_sent[i],
                 messages_sent=self.world.post.messages_sent[i],
                 refused={str(reason): count for reason, count in place.node.refused.items()},

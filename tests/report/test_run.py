@@ -43,10 +43,13 @@ def test_parts_may_be_missing(make_run: MakeRun, parts: str) -> None:
 def test_no_folder_and_no_data_are_bad_input_in_one_line(make_run: MakeRun, tmp_path: Path) -> None:
     empty = make_run(parts="config topology")
     (empty / "metrics.jsonl").touch()
+    grid = tmp_path / "grid"
+    (grid / "cells").mkdir(parents=True)
     for folder, said in (
         (tmp_path / "nowhere", "no run folder"),
         (empty, "no data"),
         (empty / "config.toml", "no run folder"),
+        (grid, "is a grid of `gossipnet bench`"),
     ):
         with pytest.raises(BadInput, match=said) as caught:
             load_run(folder)

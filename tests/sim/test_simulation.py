@@ -46,3 +46,18 @@ def test_who_does_not_wait_without_end_may_lose_everything(tmp_path, changes):
     assert result.summary.rounds == 2
     taken = result.metrics.column("merged", "merged")
     assert taken[~np.isnan(taken)].tolist() == [0.0] * 8
+
+
+@pytest.mark.parametrize(("move", "steps"), [("restart", 4 * 6), ("restart-empty", 4 * 6 + 4)])
+def test_local_steps_that_a_crash_undid_were_done(tmp_path, move, steps):
+    """Node 1 crashes after its second round of two steps; with first weights it does all three rounds again."""
+    (tmp_path / "churn.csv").write_text(f"time_s,node,move\n0.045,1,crash\n0.2,1,{move}\n")
+    times = {
+        "rounds": 3,
+        "local_steps": 2,
+        "quorum": 0,
+        "compute_s": 0.01,
+        "churn": f"trace:path={tmp_path / 'churn.csv'}",
+    }
+    summary = gossipnet.run(SMALL.replace(**times), "sim", tmp_path / "run").summary
+    assert (summary.node_updates, summary.left) == (steps, ())
