@@ -269,8 +269,8 @@ def test_a_peer_that_hangs_before_anything_is_known_of_it_holds_up_nobody() -> N
 def test_a_peer_that_has_not_started_yet_is_waited_for() -> None:
     """A deployment may be started by hand, node after node."""
     patient = Node(make_topology("ring", n=3).neighborhood(0), NodeConfig(9, 1, b"specspec", quorum=2))
-    for event in (Started(), PeerUp(1), Trained(snapshot(1), 1, 0.5)):
-        patient.handle(event, 0.0)
+    for event, at in ((Started(), 0.0), (PeerUp(1), 0.0), (Trained(snapshot(1), 1, 0.5), 10.0)):
+        patient.handle(event, at)
     for _ in range(20):  # it is asked, less and less often, and never given up
         assert patient.deadline is not None
         done = patient.handle(Woke(), patient.deadline)
