@@ -146,13 +146,14 @@ class Scenario:
         return world
 
     def behind_s(self):
-        """How long those that are behind take, in step, to the round of those that went on without them."""
-        if self.quorum is not None:
-            return 0.0
-        rounds = [place.node.merged for place in self.world.places if place.here]
-        latency = 4 * self.world.setting.conditions.latency_s  # offer, pull, chunks, and what is queued before them
+        """How long those that are behind take, in step, to the round of those that went on without them; with a quorum,
+        how long an edge of a schedule takes to have its turn, at its sender and then at its receiver."""
         times, steps = self.world.setting.times, self.config.local_steps
         work_s = max(self.world._pace._step_s) * steps + times.merge_s + times.evaluate_s
+        if self.quorum is not None:
+            return 2 * (self.topology.period - 1) * work_s
+        rounds = [place.node.merged for place in self.world.places if place.here]
+        latency = 4 * self.world.setting.conditions.latency_s  # offer, pull, chunks, and what is queued before them
         each_s = work_s + latency + self.parts.n_chunks / 4 + 1.0
         return (max(rounds, default=0) - min(rounds, default=0)) * each_s
 
