@@ -350,6 +350,11 @@ def options() -> tuple[Option, ...]:
     return options_of(Experiment)
 
 
+def fields_of(*sections: str) -> tuple[str, ...]:
+    """Those fields of `Experiment` that are in these sections of its file."""
+    return tuple(known.name for known in options() if known.section in sections)
+
+
 def read_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """section.key -> value or text, as field -> checked value. Raises BadInput."""
     values = {}

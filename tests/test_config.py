@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gossipnet.config import SECTIONS, Experiment, options, read_toml
+from gossipnet.config import SECTIONS, Experiment, fields_of, options, read_toml
 from gossipnet.errors import BadInput
 
 EXPERIMENTS = st.builds(
@@ -47,6 +47,11 @@ def test_every_field_is_in_the_file_once():
     assert set(re.findall(r"^\[(\w+)\]$", text, re.M)) == set(SECTIONS)
     assert len(re.findall(r"^\w+ = ", text, re.M)) == len(options()) == len({o.dotted for o in options()})
     assert {o.section for o in options()} == set(SECTIONS)
+
+
+def test_fields_of_a_section_are_those_in_its_table():
+    assert fields_of("topology", "merge") == ("topology", "mixing", "merge", "buffers")
+    assert sorted(fields_of(*SECTIONS)) == sorted(field.name for field in dataclasses.fields(Experiment))
 
 
 def test_every_default_passes_its_own_check():

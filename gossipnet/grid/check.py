@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from gossipnet.config import options
+from gossipnet.config import fields_of
 from gossipnet.errors import BadInput
 from gossipnet.experiment import check
 from gossipnet.grid.plan import Cell, cannot_run
@@ -37,7 +37,7 @@ def _check_names(cell: Cell, seen: set[tuple[object, ...]], tasks: "dict[str, Ta
 def _check_world(cell: Cell, seen: set[tuple[object, ...]], tasks: "dict[str, Task]") -> None:
     from gossipnet.sim.simulation import check_world
 
-    names = (*_OF_WORLD, *(o.name for o in options() if o.section == "network"))
+    names = (*_OF_WORLD, *fields_of("network"))
     key = ("world", *(getattr(cell.experiment, name) for name in names))
     if cell.world == "sim" and not cell.baseline and key not in seen:
         seen.add(key)

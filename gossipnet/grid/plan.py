@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gossipnet.config import Experiment, options
+from gossipnet.config import Experiment, fields_of
 from gossipnet.errors import BadInput
 from gossipnet.grid.axes import Axis, Point
 from gossipnet.sim.presets import conditions
@@ -120,8 +120,8 @@ def cannot_run(cell: Cell, error: BadInput) -> BadInput:
 
 def _baselines(part: Part, swarms: Sequence[Cell]) -> Iterator[Cell]:
     """Once for each combination of the axes that mean something to a baseline."""
-    shared = {o.name for o in options() if o.section in _SHARED and o.name != "init"}
-    network = {o.name for o in options() if o.section == "network"}
+    shared = {*fields_of(*_SHARED)} - {"init"}
+    network = {*fields_of("network")}
     fixed = {name: value for name, value in part.fixed.items() if name not in ("topology", "merge", "mixing", "init")}
     for kind in part.baselines:
         init = "own" if kind == "fedavg-own" else "same"
