@@ -40,6 +40,10 @@ class Setting:
         """`round`, `time_s` or `bytes_sent` to that accuracy, over the seeds that reach it."""
         return _over(reached_at(o, accuracy, what) for o in self.outcomes.values())
 
+    def of_all(self, found: Interval | None) -> Interval | None:
+        """`found` if all seeds are in it: the mean of those that got to an accuracy compares with nothing."""
+        return found if found is not None and found.n == len(self.outcomes) else None
+
     def to_dict(self) -> dict[str, Any]:
         """As in results.json."""
         figures = ("mean_accuracy", "min_accuracy", "mean_model_accuracy", "test_loss", "consensus_distance")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from gossipnet.grid.compare import Panel, Setting, has_accuracy, line_axis, main_threshold, panels, said, varying
-from gossipnet.grid.interval import Interval, interval
+from gossipnet.grid.interval import interval
 from gossipnet.report import units
 from gossipnet.report.axis import BYTES, PLAIN, ROUND, SECONDS, SHARE, Kind
 from gossipnet.report.chart import Chart, Line
@@ -131,15 +131,9 @@ def by_gap(held: Sequence[Setting]) -> list[Chart]:
         charts += [end] if end else []
         if at is not None:
             title = f"rounds to {units.percent(at, 0)}"
-            to = _gap_chart(label, title, members, inner, style, lambda s: _with_all(s, at), ROUND)
+            to = _gap_chart(label, title, members, inner, style, lambda s: s.of_all(s.to(at)), ROUND)
             charts += [replace(to, y_kind=PLAIN, log_above=30.0)] if to else []
     return charts
-
-
-def _with_all(setting: Setting, accuracy: float) -> Interval | None:
-    """Rounds to that accuracy, None unless all seeds get there: the mean of the fast ones is no point of comparison."""
-    found = setting.to(accuracy)
-    return found if found is not None and found.n == len(setting.outcomes) else None
 
 
 def _apart(held: Sequence[Setting], inner: str | None) -> dict[str, list[Setting]]:

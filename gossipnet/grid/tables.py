@@ -96,11 +96,11 @@ def best(figure: Figure, held: Sequence[Setting]) -> list[bool]:
 
 
 def _comparable(figure: Figure, setting: Setting) -> float | None:
-    """The mean; that over the seeds which got to an accuracy is no better for those that did not, and none."""
+    """The mean, None if it is that of the seeds which got to an accuracy and others did not."""
     found = figure.find(setting)
-    if found is None or (figure.accuracy is not None and found.n < len(setting.outcomes)):
-        return None
-    return found.mean
+    if figure.accuracy is not None:
+        found = setting.of_all(found)
+    return None if found is None else found.mean
 
 
 def by_line(panel: Panel, style: Styles, held: Sequence[Setting]) -> Markup:
