@@ -281,8 +281,10 @@ class World:
             case Woke():
                 place.wake_at = None
                 deadline = place.node.deadline
-                if deadline is None or deadline > self.now:  # it is not needed any more, or not yet
-                    self._wake(i, place)
+                if deadline is None:
+                    return
+                if deadline > self.now:  # it was put off
+                    self._wake(i, place, deadline)
                 else:
                     self._handle(i, due)
             case _:
@@ -294,12 +296,11 @@ class World:
         for action in node.handle(event, self._clock.now):
             self._carry_out(i, place, action)
         if node.deadline is not None:
-            self._wake(i, place)
+            self._wake(i, place, node.deadline)
 
-    def _wake(self, i: int, place: Place) -> None:
+    def _wake(self, i: int, place: Place, deadline: float) -> None:
         """See to it that the node wakes at its deadline, or before."""
-        deadline = place.node.deadline
-        if deadline is not None and (place.wake_at is None or deadline < place.wake_at):
+        if place.wake_at is None or deadline < place.wake_at:
             place.wake_at = deadline
             self._push(deadline, i, Woke())
 
