@@ -1,4 +1,4 @@
-"""How long to wait, in step, before a missing model is asked for, learnt from how long models took before.
+"""How long to wait before a missing model is asked for, learnt from how long models took before.
 
 A lost model holds up everybody in the end, so it is asked for as soon as it is late: after twice as long as our own
 local steps took, or as the last model of a round usually takes to come by itself, whichever is longer. What comes after
@@ -13,7 +13,8 @@ FORGET = 0.9  # a round: what took long once counts half after seven
 
 
 class Asks:
-    """Of one node. Each round `begin`, `asked` if it comes to that, and `over`."""
+    """Of one node. Each round `begin`, `asked` if it comes to that, and `over`, or in a wait for anything else
+    `begin_otherwise`. Only a node in step has `over`, and models to tell of in `asked`: another learns nothing."""
 
     def __init__(self) -> None:
         self.after_s = AFTER_S  # before the first Ask of a round
@@ -38,7 +39,7 @@ class Asks:
 
     def begin_otherwise(self) -> None:
         """We wait for something else than models."""
-        self._asked, self.every_s = True, AFTER_S
+        self.every_s = AFTER_S
 
     def asked(self, came_s: float | None) -> None:
         """We asked. The last of the models that are here came after `came_s`, None if none is.

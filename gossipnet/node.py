@@ -632,7 +632,7 @@ class Node:
             wanted = self.round if self.phase is WAITING else 0  # 0: only tell us how far you are
             for peer in self._laggards():
                 self._send(peer, Ask(wanted))
-            came_at = self._inbox.last_came_at(wanted)
+            came_at = self._inbox.last_came_at(wanted) if self.in_step else None  # else it is of another wait
             self._asks.asked(None if came_at is None else came_at - self._wait.since)
             self.deadline = self._now + self._asks.every_s
 

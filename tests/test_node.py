@@ -468,6 +468,20 @@ def test_a_model_lost_in_a_later_round_is_asked_for_soon() -> None:
     assert len(story.tell(2, Ask(2))) == 2
 
 
+def test_with_a_quorum_nothing_is_learnt_of_when_to_ask() -> None:
+    """What it holds may have come rounds ago."""
+    story = Story(quorum=2, rounds=50)
+    story.offer(1, 1)
+    story.train()
+    story.now = story.node.deadline
+    assert [a.message.receiver for a in story.feed(Woke())] == [2]
+    story.offer(2, 1)
+    story.feed(Merged())
+    story.train()
+    story.now += 0.3
+    assert [a.message.body for a in story.tell(1, Ask(2))] == [Hello(2, DIGEST)], "it crossed our offer"
+
+
 def test_an_ask_is_met_from_what_was_kept() -> None:
     story = Story()
     assert story.tell(1, Ask(1))[0].message.body == Hello(1, DIGEST)  # not trained yet
