@@ -11,6 +11,7 @@ timed, nothing evaluated. What it does differently makes its updates cheaper:
 All in one process and, like the others, on one thread: a second one makes it slower.
 """
 
+import argparse
 import importlib.machinery
 import importlib.util
 import sys
@@ -19,7 +20,7 @@ import types
 
 from simulator import BATCH, LR, rows_of
 
-RATE = {"optimizer_params": {"lr": LR}, "batch_size": BATCH, "local_epochs": 0}
+TRAINING = {"optimizer_params": {"lr": LR}, "batch_size": BATCH, "local_epochs": 0}  # of no epochs: one batch
 
 
 def why_not() -> str | None:
@@ -75,7 +76,7 @@ def updates_per_s(model: str, nodes: int, rounds: int) -> float:
     torch.set_num_threads(1)
     task = make_task("mnist")
     inputs, targets = task.train.batch(np.arange(len(task.train)))
-    handler = TorchModelHandler(Same(), torch.optim.SGD, criterion=task.loss, **RATE)
+    handler = TorchModelHandler(Same(), torch.optim.SGD, criterion=task.loss, **TRAINING)
     data = ClassificationDataHandler(inputs.flatten(1), targets, inputs[:0].flatten(1), targets[:0])
     dispatcher = DataDispatcher(data, nodes, eval_on_user=False)
     adjacency = np.zeros((nodes, nodes), dtype=np.int8)
@@ -93,7 +94,16 @@ def updates_per_s(model: str, nodes: int, rounds: int) -> float:
     return nodes * rounds / (time.perf_counter() - begun)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", choices=("logistic", "mlp", "lenet5"))
+    parser.add_argument("nodes", type=int)
+    parser.add_argument("rounds", type=int)
+    args = parser.parse_args()
     if reason := why_not():
         sys.exit(f"error: gossipy: {reason}")
-    print(updates_per_s(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
+    print(updates_per_s(args.model, args.nodes, args.rounds))
+
+
+if __name__ == "__main__":
+    main()

@@ -146,15 +146,18 @@ def passed(args: argparse.Namespace) -> list[str]:
 
 def by_hand(args: argparse.Namespace, case: str) -> float:
     """In a process of its own, as the simulator is."""
-    command = [sys.executable, __file__, f"{case}-by-hand", *passed(args)]
-    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    return figure_of(Path(__file__), f"{case}-by-hand", *passed(args))
 
 
 def gossipy(args: argparse.Namespace, model: str) -> float:
-    """In a process of its own, too; it draws a progress bar before the figure."""
-    program = Path(__file__).with_name("gossipy_rate.py")
-    command = [sys.executable, str(program), model, str(args.nodes), str(args.rounds)]
-    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
+    """In a process of its own, too."""
+    return figure_of(Path(__file__).with_name("gossipy_rate.py"), model, str(args.nodes), str(args.rounds))
+
+
+def figure_of(program: Path, *words: str) -> float:
+    """What a program prints last; gossipy draws a progress bar before."""
+    done = subprocess.run([sys.executable, str(program), *words], check=True, stdout=subprocess.PIPE, text=True)
+    return float(done.stdout.splitlines()[-1])
 
 
 def measure(args: argparse.Namespace, case: str, model: str, with_gossipy: bool) -> dict[str, object]:
@@ -182,8 +185,6 @@ def measure(args: argparse.Namespace, case: str, model: str, with_gossipy: bool)
 
 
 def main() -> None:
-    from gossipy_rate import why_not
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     hidden = ("stacked-by-hand", "workers-by-hand", "half")
     parser.add_argument("case", nargs="?", default="both", choices=("stacked", "workers", "both", *hidden))
@@ -197,6 +198,8 @@ def main() -> None:
     elif args.case in hidden:
         print(stacked_by_hand(args) if args.case == "stacked-by-hand" else loop_by_hand(args))
     else:
+        from gossipy_rate import why_not
+
         if reason := why_not():
             print(f"without gossipy: {reason}", file=sys.stderr)
         cases = {"stacked": "logistic", "workers": "lenet5"}
